@@ -1,0 +1,1 @@
+"""Settings of every verb, as Hydra groups; in the wheel as `fabricgen.configs`."""
