@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["lightning", "torch", "torchvision"]
+__all__ = ["lightning", "torch", "torchvision"]  # noqa: F822 (two load on first use)
 
 
 @contextmanager

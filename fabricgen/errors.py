@@ -1,7 +1,7 @@
 """The errors that fabricgen raises, and what each one means to the caller.
 
-Every message is one line, "problem; fix". The command line turns an `InputError` into exit code 2
-and a `ResourceError` into exit code 3; anything else that escapes is a bug of ours and exits with 1.
+Every message is one line, "problem; fix". The command line turns an `InputError` into exit code
+2 and a `ResourceError` into 3; anything else that escapes is a bug of ours and exits with 1.
 """
 
 from __future__ import annotations
