@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -39,9 +39,7 @@ _INSIDE = {
 class Start:
     """The moment a run began."""
 
-    utc: str = field(
-        default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
-    )
+    utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     monotonic_s: float = field(default_factory=time.monotonic)
 
 
