@@ -1,0 +1,1 @@
+"""What shape is it: indicators of layouts (torch) and of plans (geometry)."""

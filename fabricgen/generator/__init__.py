@@ -1,0 +1,1 @@
+"""Propose: streets, then buildings as oriented boxes, then ground surfaces."""

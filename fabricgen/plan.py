@@ -1,0 +1,299 @@
+"""The contract, vector form: a site and six layers that open in any GIS, and how they are drawn.
+
+A `Plan` is what a designer edits and what is scored: `rasterize` draws it to a `Layout`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import shapely
+import torch
+from pyproj import CRS
+from rasterio import features
+from shapely.geometry.base import BaseGeometry
+
+from fabricgen.errors import PlanError
+from fabricgen.layout import Frame, Layout, check
+from fabricgen.surfaces import (
+    BARE,
+    BIT,
+    BUILDING,
+    GRASS,
+    PATH,
+    PAVED,
+    ROAD,
+    ROAD_KINDS,
+    SHRUB,
+    TREE,
+    WATER,
+)
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "buildings": ("id", "source", "height_m", "floors", "use", "footprint_m2"),
+    "roads": ("id", "source", "kind", "width_m"),
+    "paved": ("id", "source", "kind"),
+    "water": ("id", "source", "kind"),
+    "green": ("id", "source", "kind"),
+    "trees": ("id", "source", "crown_m", "height_m"),
+}
+TEXT_COLUMNS = ("id", "source", "use", "kind")
+GREEN_KINDS = {"grass": GRASS, "shrub": SHRUB, "tree": TREE}
+OVERLAP_M2 = 0.01  # floating point dust between neighbors
+CROWN_M = 6.0  # crown of a tree that does not say
+
+Shape = tuple[BaseGeometry, int, float]  # geometry in the CRS, allowed bits, height_m or NaN
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One design on one site. What no layer covers is bare ground.
+
+    Attributes:
+        site: Polygon or MultiPolygon.
+        crs: A projected CRS in meters.
+        buildings: Polygons; height_m, floors, use, footprint_m2.
+        roads: Center lines; kind of `ROAD_KINDS`, width_m.
+        paved: Polygons; kind.
+        water: Polygons; kind.
+        green: Disjoint polygons as seen from above; kind grass, shrub or tree (canopy).
+        trees: Stems; crown_m, height_m. A stem inside a tree polygon is part of that canopy.
+    """
+
+    site: BaseGeometry
+    crs: str
+    buildings: gpd.GeoDataFrame
+    roads: gpd.GeoDataFrame
+    paved: gpd.GeoDataFrame
+    water: gpd.GeoDataFrame
+    green: gpd.GeoDataFrame
+    trees: gpd.GeoDataFrame
+
+
+def layer(name: str, crs: str, rows: Iterable[dict] = ()) -> gpd.GeoDataFrame:
+    """A layer with its columns, from records that hold `geometry`; also when there are none."""
+    rows = list(rows)
+    columns = LAYERS[name]
+    table = {column: [row.get(column) for row in rows] for column in columns}
+    for column, values in table.items():
+        if column not in TEXT_COLUMNS:
+            table[column] = np.array(values, dtype=np.float64)
+        else:
+            table[column] = np.array(["" if v is None else str(v) for v in values], dtype=object)
+    geometry = [row["geometry"] for row in rows]
+    return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(geometry, crs=crs), crs=crs)
+
+
+def empty_plan(site: BaseGeometry, crs: str) -> Plan:
+    """A site with nothing on it."""
+    return Plan(site, crs, **{name: layer(name, crs) for name in LAYERS})
+
+
+def check_plan(plan: Plan, *, tolerance_m: float = 0.05) -> Plan:
+    """Hold a plan against the contract, and hand it back.
+
+    Raises:
+        PlanError: Names the layer, the feature's id and the value.
+    """
+    crs = CRS.from_user_input(plan.crs)
+    if not crs.is_projected or crs.axis_info[0].unit_name not in ("metre", "meter"):
+        raise PlanError(f"plan: {crs.name} is not in meters", "use a projected metric CRS")
+    near = plan.site.buffer(tolerance_m)
+    for name, columns in LAYERS.items():
+        _check_layer(name, getattr(plan, name), columns, near)
+    height = plan.buildings["height_m"].to_numpy()
+    for row in np.flatnonzero(~np.isnan(height) & (height <= 0)):
+        raise PlanError(
+            f"buildings {plan.buildings['id'].iloc[row]}: height {height[row]} m",
+            "give a positive height, or none",
+        )
+    _check_overlaps(plan)
+    return plan
+
+
+def _check_layer(
+    name: str, table: gpd.GeoDataFrame, columns: tuple[str, ...], near: BaseGeometry
+) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise PlanError(f"{name}: no column {', '.join(missing)}", "add it, empty if unknown")
+    shapes = table.geometry.to_numpy()
+    wrong = shapely.is_empty(shapes) | ~shapely.is_valid(shapes) | shapely.has_z(shapes)
+    outside = ~wrong & ~shapely.covers(near, shapes)
+    for mask, what, fix in (
+        (wrong, "is empty, invalid or 3D", "repair it, for example by make_valid"),
+        (outside, "reaches out of the site", "clip it to the site"),
+    ):
+        if mask.any():
+            raise PlanError(f"{name} {table['id'][mask].iloc[0]}: {what}", fix)
+    if table["id"].duplicated().any():
+        raise PlanError(f"{name}: id {table['id'][table['id'].duplicated()].iloc[0]} twice", "")
+
+
+def _check_overlaps(plan: Plan) -> None:
+    shapes = plan.buildings.geometry.to_numpy()
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    pair = first < second
+    first, second = first[pair], second[pair]
+    others = [(shapes[first], shapes[second], "another building", plan.buildings["id"])]
+    for name, blockers in (("road", road_area(plan)), ("water", plan.water.union_all())):
+        others.append((shapes, np.full(len(shapes), blockers), name, plan.buildings["id"]))
+    for mine, theirs, what, ids in others:
+        overlap = shapely.area(shapely.intersection(mine, theirs)) if len(mine) else np.zeros(0)
+        if (overlap > OVERLAP_M2).any():
+            row = int(np.argmax(overlap))
+            index = first[row] if what == "another building" else row
+            raise PlanError(
+                f"buildings {ids.iloc[index]}: overlaps {what} by {overlap[row]:.2f} m2",
+                "cut one of them back",
+            )
+
+
+def road_polygons(roads: gpd.GeoDataFrame) -> np.ndarray:
+    """Each center line widened to its width, (N,) polygons."""
+    return shapely.buffer(roads.geometry.to_numpy(), roads["width_m"].to_numpy(np.float64) / 2)
+
+
+def road_area(plan: Plan, *, paths: bool = False) -> BaseGeometry:
+    """Ground under carriageways inside the site, and under foot and cycle ways if asked."""
+    roads = plan.roads if paths else plan.roads[plan.roads["kind"] != ROAD_KINDS[PATH]]
+    return shapely.intersection(shapely.union_all(road_polygons(roads)), plan.site)
+
+
+def canopy(plan: Plan) -> list[Shape]:
+    """Crowns as seen from above: tree polygons, and discs of stems that stand in none."""
+    trees, green = plan.trees, plan.green
+    heights = trees["height_m"].dropna()
+    mean_m = float(heights.mean()) if len(heights) else float("nan")
+    patches = green.geometry[green["kind"] == "tree"].to_numpy()
+    shapes: list[Shape] = [(patch, BIT[TREE], mean_m) for patch in patches]
+    stems = trees.geometry.to_numpy()
+    inside = np.zeros(len(stems), dtype=bool)
+    inside[shapely.STRtree(stems).query(patches, predicate="intersects")[1]] = True
+    crowns = trees["crown_m"].fillna(CROWN_M).to_numpy()
+    tops = trees["height_m"].to_numpy()
+    for row in np.flatnonzero(~inside):
+        shapes.append((stems[row].buffer(crowns[row] / 2), BIT[TREE], float(tops[row])))
+    return shapes
+
+
+def shapes_of(plan: Plan) -> list[Shape]:
+    """Everything on a plan in the order in which it is painted, bottom to top."""
+    nan = float("nan")
+    green, roads = plan.green, plan.roads
+    shapes: list[Shape] = []
+    for kind in ("grass", "shrub"):
+        patches = green.geometry[green["kind"] == kind]
+        shapes += [(patch, BIT[GREEN_KINDS[kind]], nan) for patch in patches]
+    shapes += [(patch, BIT[WATER], nan) for patch in plan.water.geometry]
+    shapes += [(patch, BIT[PAVED], nan) for patch in plan.paved.geometry]
+    on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
+    areas = road_polygons(roads)
+    shapes += [(area, BIT[PAVED], nan) for area in areas[on_path]]
+    shapes += [(area, BIT[ROAD], nan) for area in areas[~on_path]]
+    shapes += canopy(plan)
+    heights = plan.buildings["height_m"].to_numpy()
+    shapes += [
+        (shape, BIT[BUILDING], float(height))
+        for shape, height in zip(plan.buildings.geometry, heights, strict=True)
+    ]
+    return shapes
+
+
+def rasterize(plan: Plan, frame: Frame, *, subpixels: int = 4) -> Layout:
+    """A plan as drawn, (1, 8, rows, cols); outside the site there is no data.
+
+    Args:
+        plan: A plan that passes `check_plan`.
+        frame: Where to draw it, in the plan's CRS.
+        subpixels: Samples along a pixel's edge; shares are multiples of 1 / subpixels².
+    """
+    ground = [(plan.site, BIT[BARE], float("nan"))]
+    beyond = (shapely.difference(_outline(frame), plan.site), 0, float("nan"))
+    return paint([*ground, *shapes_of(plan), beyond], frame, ground=0, subpixels=subpixels)
+
+
+def site_mask(site: BaseGeometry, frame: Frame, *, subpixels: int = 4) -> torch.Tensor:
+    """Pixels at least half of which lie in the site, (rows, cols) bool."""
+    layout = paint([(site, BIT[BARE], float("nan"))], frame, ground=0, subpixels=subpixels)
+    return layout.allowed[0] > 0
+
+
+def paint(shapes: Iterable[Shape], frame: Frame, *, ground: int, subpixels: int = 4) -> Layout:
+    """Paint shapes one over the other.
+
+    A pixel less than half of which has data has none; otherwise its shares are those of the part
+    that has. Where a roof and a crown share a pixel, the roof's height stands.
+
+    Args:
+        shapes: (geometry, allowed bits, height_m or NaN), bottom to top, in the frame's CRS.
+        frame: The grid.
+        ground: Bits of what no shape covers; 0: no data.
+        subpixels: Samples along a pixel's edge.
+
+    Returns:
+        A layout (1, 8, rows, cols).
+    """
+    shapes = list(shapes)
+    index = _burn([shape for shape, _, _ in shapes], frame, subpixels)
+    bits = np.array([ground, *(bits for _, bits, _ in shapes)], dtype=np.uint8)[index]
+    tops = np.array([np.nan, *(height for _, _, height in shapes)], dtype=np.float32)[index]
+    blocks = (frame.rows, subpixels, frame.cols, subpixels)
+    bits = bits.reshape(blocks)
+    tops = tops.reshape(blocks)
+
+    # Shares of the part of a pixel that has data.
+    seen = (bits > 0).sum(axis=(1, 3))
+    known = seen * 2 >= subpixels**2
+    counts = np.stack([(bits == bit).sum(axis=(1, 3)) for bit in BIT])
+    cover = np.where(known, counts / np.maximum(seen, 1), 0).astype(np.float32)
+    allowed = np.bitwise_or.reduce(np.bitwise_or.reduce(bits, axis=3), axis=1)
+    allowed = np.where(known, allowed, 0).astype(np.uint8)
+
+    # One height a pixel: the roof's where there is one, else the crown's.
+    roof = _mean_where(tops, bits == BIT[BUILDING])
+    crown = _mean_where(tops, bits == BIT[TREE])
+    height = np.where(np.isnan(roof), crown, roof)
+    height_known = known & ~np.isnan(height)
+    return check(
+        Layout(
+            torch.from_numpy(cover)[None],
+            torch.from_numpy(np.where(height_known, height, 0).astype(np.float32))[None],
+            torch.from_numpy(allowed)[None],
+            torch.from_numpy(height_known)[None],
+            frame.pixel_m,
+        )
+    )
+
+
+def _mean_where(tops: np.ndarray, where: np.ndarray) -> np.ndarray:
+    where = where & ~np.isnan(tops)
+    count = where.sum(axis=(1, 3))
+    total = np.where(where, tops, 0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _burn(shapes: list[BaseGeometry], frame: Frame, subpixels: int) -> np.ndarray:
+    size = (frame.rows * subpixels, frame.cols * subpixels)
+    inked = [shape for shape in shapes if not shape.is_empty]
+    if not inked:
+        return np.zeros(size, dtype=np.int32)
+    flat = shapely.transform(np.array(inked, dtype=object), lambda xy: _to_cells(xy, frame))
+    cells = shapely.transform(flat, lambda xy: xy * subpixels)
+    numbers = [number for number, shape in enumerate(shapes, start=1) if not shape.is_empty]
+    return features.rasterize(
+        zip(cells, numbers, strict=True), out_shape=size, fill=0, dtype=np.int32
+    )
+
+
+def _to_cells(xy: np.ndarray, frame: Frame) -> np.ndarray:
+    row, col = frame.from_world(xy[:, 0], xy[:, 1])
+    return np.stack([col, row], axis=1)
+
+
+def _outline(frame: Frame) -> BaseGeometry:
+    rows = np.array([-1, -1, frame.rows + 1, frame.rows + 1])
+    cols = np.array([-1, frame.cols + 1, frame.cols + 1, -1])
+    x, y = frame.to_world(rows, cols)
+    return shapely.polygons(np.stack([x, y], axis=1))
