@@ -40,7 +40,7 @@ class Frame:
         return cos, -sin, self.x_m, -sin, -cos, self.y_m
 
     def to_world(self, row, col):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-        """World x, y [m] of fractional pixel positions (floats or arrays); row 0 is the top edge."""
+        """World x, y [m] of fractional pixel positions; row 0 is the top edge."""
         a, b, c, d, e, f = self.affine()
         return a * col + b * row + c, d * col + e * row + f
 
@@ -49,7 +49,7 @@ class Frame:
         a, b, c, d, e, f = self.affine()
         east, north = x_m - c, y_m - f
         area = self.pixel_m**2
-        # The matrix is a mirrored rotation times pixel_m, so its inverse is its transpose over area.
+        # A mirrored rotation times pixel_m: the inverse is the transpose over the area.
         return (b * east + e * north) / area, (a * east + d * north) / area
 
 
@@ -97,7 +97,7 @@ class Layout:
         )
 
     def area_m2(self) -> Tensor:
-        """Known area of each surface, (B, 8). [m²]"""
+        """Known area of each surface, (B, 8) [m²]."""
         return self.cover.sum(dim=(2, 3), dtype=torch.float64) * self.pixel_m**2
 
 

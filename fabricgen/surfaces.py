@@ -28,7 +28,7 @@ COLORS = (
     "#efe9dc",
 )
 
-# Kinds of street, from wide to narrow. `path` (foot and cycle ways) lies on PAVED, the rest on ROAD.
+# Kinds of street, wide to narrow. `path` (foot and cycle ways) lies on PAVED, the rest on ROAD.
 ROAD_KINDS = ("primary", "secondary", "local", "service", "path")
 PRIMARY, SECONDARY, LOCAL, SERVICE, PATH = range(5)
 ROAD_WIDTH_M = (14.0, 10.0, 7.0, 4.5, 2.5)

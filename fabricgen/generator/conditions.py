@@ -61,7 +61,7 @@ class Boxes:
         rows = torch.cat(
             [self.geometry, self.floors[..., None], self.building[..., None].float()], dim=-1
         )
-        return [item[keep].detach().cpu().numpy() for item, keep in zip(rows, self.valid)]
+        return _unpad(rows, self.valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Segments:
     def to_arrays(self) -> list[np.ndarray]:
         """The valid rows of each item as (M_i, 6) store rows."""
         rows = torch.cat([self.ends, self.width_m[..., None], self.kind[..., None].float()], dim=-1)
-        return [item[keep].detach().cpu().numpy() for item, keep in zip(rows, self.valid)]
+        return _unpad(rows, self.valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +139,11 @@ def join_boxes(first: Boxes, second: Boxes) -> Boxes:
         torch.cat([first.building, second.building + shift], dim=1),
         torch.cat([first.valid, second.valid], dim=1),
     )
+
+
+def _unpad(rows: Tensor, valid: Tensor) -> list[np.ndarray]:
+    rows = rows.detach().cpu()
+    return [item[keep].numpy() for item, keep in zip(rows, valid.cpu(), strict=True)]
 
 
 def _pad(arrays: list[np.ndarray], columns: int) -> tuple[Tensor, Tensor]:
