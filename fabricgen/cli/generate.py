@@ -1,0 +1,80 @@
+"""`fabricgen generate`: schemes for a site of your own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import SettingsError
+from . import console
+from .options import ConfigDir, Out, Overrides, SettingsFile, read_settings
+
+COLUMNS = {
+    "rank": "",
+    "scheme": "",
+    "far": ".2f",
+    "site_coverage": ".2f",
+    "green_ratio": ".2f",
+    "mean_height_m": ".1f",
+    "gross_floor_area_m2": ",.0f",
+    "emission_kgco2e_per_year": ",.0f",
+    "sink_kgco2e_per_year": ",.0f",
+    "net_kgco2e_per_year": ",.0f",
+}
+
+
+def generate(
+    overrides: Overrides = None,
+    *,
+    site: Annotated[Path, typer.Option("--site", help="File with the site's polygon(s).")],
+    context: Annotated[Path, typer.Option("--context", help="City extract, or a tile store.")],
+    count: Annotated[int | None, typer.Option("--count", help="Schemes to hand over.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of every random choice.")] = None,
+    out: Out = Path("outputs/schemes"),
+    config_dir: ConfigDir = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Draw schemes for a site, ranked by carbon and brief.
+
+    fabricgen generate --site site.gpkg --context city.osm.pbf --count 8 brief.far=2.0
+    """
+    values = read_settings("generate", overrides, config_dir=config_dir, settings=settings)
+    draw(site, context, out=out, settings=with_options(values, count=count, seed=seed))
+
+
+def with_options(
+    values: Mapping[str, Any], *, count: int | None, seed: int | None
+) -> dict[str, Any]:
+    """Settings with the options of the command line over them, and those two held to sense."""
+    merged = {**values}
+    merged.update({k: v for k, v in {"count": count, "seed": seed}.items() if v is not None})
+    for key, low, high in (("count", 1, 10_000), ("seed", 0, 2**63 - 1)):
+        value = merged.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise SettingsError(f"{key} is {value!r}", f"give a whole number in {low} to {high}")
+    return merged
+
+
+def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -> None:
+    """Runs the loop and shows its scores; what `generate` and `demo` share."""
+    from ..design import generate_to_folder
+
+    with console.progress("generate") as on_step:
+        generate_to_folder(
+            site,
+            context,
+            brief=settings["brief"],
+            count=settings["count"],
+            seed=settings["seed"],
+            out=out,
+            settings=settings,
+            on_step=on_step,
+        )
+    with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
+        rows = list(csv.DictReader(source))
+    text = f"{console.table(rows, COLUMNS)}\nwritten to {out}; open {out / 'report.html'}"
+    console.show({"out": str(out), "schemes": rows}, text=text)
