@@ -1,0 +1,192 @@
+"""Geometry of oriented boxes: canonical form, corners, overlap, distances, snap candidates.
+
+A box is (u, v, width, depth, angle): center and size in meters, angle in radians from u toward v.
+Width runs along (cos t, sin t), depth along (-sin t, cos t). Every function takes any leading axes.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+QUARTER = math.pi / 2
+
+
+def wrap_angle(angle: Tensor) -> Tensor:
+    """The same wall direction within (-pi/4, pi/4]."""
+    return angle - QUARTER * torch.ceil(angle / QUARTER - 0.5)
+
+
+def canonical(boxes: Tensor) -> Tensor:
+    """The same boxes (..., 5) with the angle in (-pi/4, pi/4], width and depth swapped to fit."""
+    turns = torch.ceil(boxes[..., 4] / QUARTER - 0.5)
+    swap = torch.remainder(turns, 2) == 1
+    width = torch.where(swap, boxes[..., 3], boxes[..., 2])
+    depth = torch.where(swap, boxes[..., 2], boxes[..., 3])
+    angle = boxes[..., 4] - QUARTER * turns
+    return torch.stack([boxes[..., 0], boxes[..., 1], width, depth, angle], dim=-1)
+
+
+def axes(angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors along width and along depth, each (..., 2)."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([cos, sin], dim=-1), torch.stack([-sin, cos], dim=-1)
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """The four corners of each box in turning order, (..., 4, 2)."""
+    along, across = axes(boxes[..., 4])
+    half_width = along * boxes[..., 2:3] / 2
+    half_depth = across * boxes[..., 3:4] / 2
+    middle = boxes[..., :2]
+    return torch.stack(
+        [
+            middle - half_width - half_depth,
+            middle + half_width - half_depth,
+            middle + half_width + half_depth,
+            middle - half_width + half_depth,
+        ],
+        dim=-2,
+    )
+
+
+def half_extent(boxes: Tensor, direction: Tensor) -> Tensor:
+    """Half the length of each box's shadow on a unit direction (..., 2). [m]"""
+    along, across = axes(boxes[..., 4])
+    return (
+        boxes[..., 2] * (along * direction).sum(-1).abs()
+        + boxes[..., 3] * (across * direction).sum(-1).abs()
+    ) / 2
+
+
+def point_distance(points: Tensor, boxes: Tensor) -> Tensor:
+    """Signed distance from points (..., 2) to boxes (..., 5), negative inside. [m]"""
+    along, across = axes(boxes[..., 4])
+    offset = points - boxes[..., :2]
+    outside_w = (offset * along).sum(-1).abs() - boxes[..., 2] / 2
+    outside_d = (offset * across).sum(-1).abs() - boxes[..., 3] / 2
+    outside = torch.hypot(outside_w.clamp(min=0), outside_d.clamp(min=0))
+    return outside + torch.maximum(outside_w, outside_d).clamp(max=0)
+
+
+def penetration(first: Tensor, second: Tensor) -> Tensor:
+    """How deep two boxes reach into each other, (...), by separating axes. [m]
+
+    Zero or less: apart. The least shift along one of the four wall directions that parts them.
+    """
+    depths = []
+    offset = second[..., :2] - first[..., :2]
+    for box in (first, second):
+        for direction in axes(box[..., 4]):
+            reach = half_extent(first, direction) + half_extent(second, direction)
+            depths.append(reach - (offset * direction).sum(-1).abs())
+    return torch.stack(depths, dim=-1).amin(-1)
+
+
+def overlap_m2(first: Tensor, second: Tensor) -> Tensor:
+    """Exact area that two boxes share, (...): one clipped by the four walls of the other."""
+    first, second = torch.broadcast_tensors(first, second)
+    along, across = axes(second[..., 4])
+    offset = corners(first) - second[..., None, :2]  # (..., 4, 2)
+    ring = torch.stack(
+        [(offset * along[..., None, :]).sum(-1), (offset * across[..., None, :]).sum(-1)], dim=-1
+    )
+    for axis, size in ((0, 2), (1, 3)):
+        half = second[..., size : size + 1] / 2  # (..., 1)
+        ring = _clip(ring, axis, half)
+        ring = _clip(ring * ring.new_tensor([-1.0, -1.0]), axis, half)
+    following = ring.roll(-1, dims=-2)
+    cross = ring[..., 0] * following[..., 1] - ring[..., 1] * following[..., 0]
+    return cross.sum(-1).abs() / 2
+
+
+def segment_distance(points: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance from points (..., 2) to segments (..., 4), and its sign by side. [m]
+
+    Returns:
+        The distance, and +1 where the point lies toward (-dv, du) from the segment, else -1.
+    """
+    start, step = ends[..., :2], ends[..., 2:] - ends[..., :2]
+    offset = points - start
+    along = (offset * step).sum(-1) / (step * step).sum(-1).clamp(min=1e-6)
+    foot = along.clamp(0, 1)[..., None] * step
+    side = offset[..., 1] * step[..., 0] - offset[..., 0] * step[..., 1]
+    distance = (offset - foot).norm(dim=-1)
+    return distance, torch.where(side >= 0, 1.0, -1.0)
+
+
+def depth_into_roads(boxes: Tensor, ends: Tensor, width_m: Tensor) -> Tensor:
+    """How deep each box reaches into each road, by the box's corners, middles and the road's axis.
+
+    Args:
+        boxes: (..., 5).
+        ends: Center lines, broadcastable (..., 4).
+        width_m: Road widths, broadcastable (...).
+
+    Returns:
+        Depth, positive where box and road overlap, (...). [m]
+    """
+    middle, size = (ends[..., :2] + ends[..., 2:]) / 2, ends[..., 2:] - ends[..., :2]
+    strip = torch.cat(
+        [middle, size.norm(dim=-1, keepdim=True), width_m[..., None], _bearing(size)], dim=-1
+    )
+    return penetration(*_match(boxes, strip))
+
+
+def edge_candidates(boxes: Tensor, center: Tensor, half_m: Tensor, direction: Tensor) -> Tensor:
+    """Offsets from `center` along `direction` that set an edge on an edge of a neighbor.
+
+    Args:
+        boxes: Neighbors, (..., K, 5).
+        center: Where the offset starts, (..., 2).
+        half_m: Half my own size along the direction, (...).
+        direction: Unit vector, (..., 2).
+
+    Returns:
+        (..., K, 4): after it, before it, flush with its near edge, flush with its far edge. [m]
+    """
+    place = ((boxes[..., :2] - center[..., None, :]) * direction[..., None, :]).sum(-1)
+    reach = half_extent(boxes, direction[..., None, :])
+    mine = half_m[..., None]
+    return torch.stack(
+        [
+            place + reach + mine,
+            place - reach - mine,
+            place - reach + mine,
+            place + reach - mine,
+        ],
+        dim=-1,
+    )
+
+
+def _clip(ring: Tensor, axis: int, half: Tensor) -> Tensor:
+    """Clip convex rings (..., P, 2) by coordinate `axis` <= half; (..., 2 P, 2) with doubled points."""
+    following = ring.roll(-1, dims=-2)
+    here, there = half - ring[..., axis], half - following[..., axis]  # positive inside
+    span = torch.where((here - there).abs() < 1e-9, torch.ones_like(here), here - there)
+    share = (here / span).clamp(0, 1)[..., None]
+    crossing = ring + share * (following - ring)
+    in_here, in_there = (here >= 0)[..., None], (there >= 0)[..., None]
+    # Each side gives its start and its end, both moved onto the kept part of it; a side wholly
+    # outside shrinks onto the cutting line and adds no area to the ring.
+    flat_here = _onto(ring, axis, half)
+    flat_there = _onto(following, axis, half)
+    start = torch.where(in_here, ring, torch.where(in_there, crossing, flat_here))
+    end = torch.where(in_there, following, torch.where(in_here, crossing, flat_there))
+    return torch.stack([start, end], dim=-2).flatten(-3, -2)
+
+
+def _onto(points: Tensor, axis: int, half: Tensor) -> Tensor:
+    """Points moved along one axis onto the line `axis` = half."""
+    moved = [points[..., 0], points[..., 1]]
+    moved[axis] = half.expand_as(moved[axis])
+    return torch.stack(moved, dim=-1)
+
+
+def _bearing(step: Tensor) -> Tensor:
+    return torch.atan2(step[..., 1:], step[..., :1])
+
+
+def _match(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    shape = torch.broadcast_shapes(first.shape, second.shape)
+    return first.expand(shape), second.expand(shape)
