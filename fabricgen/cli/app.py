@@ -105,7 +105,8 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
 def _run(words: Sequence[str]) -> int:
     try:
         asked = list(words) if set(words) - COMMON_FLAGS else ["--help"]
-        return app(asked, prog_name="fabricgen", standalone_mode=False) or 0
+        # Typer gives an exit back as its number, that of Ctrl-C included.
+        return _stopped(app(asked, prog_name="fabricgen", standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(INTERRUPTED)
     except SystemExit as err:

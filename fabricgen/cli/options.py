@@ -12,7 +12,7 @@ from ..errors import SettingsError
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings, such as brief.far=2.0.", show_default=False
+        metavar="KEY=VALUE", help="Settings, such as brief.far=2.0.", show_default=False
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
