@@ -1,0 +1,274 @@
+"""A proposal drawn as a soft layout, and moved along the gradient of an energy.
+
+Boxes are drawn as products of sigmoids, so that area, height and place of every box have a
+gradient (boxes.md section 4). Touching boxes move and scale as one group, or joints would open.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from fabricgen.generator.conditions import Boxes, Conditions, Proposal, Segments
+from fabricgen.layout import Layout
+from fabricgen.surfaces import ANY, BUILDING, GROUND, PATH, PAVED, ROAD, SURFACES, TREE
+
+Guide = Callable[[Layout], Tensor]  # energy per item (B,), lower is better
+
+SOFT_M = 0.7  # width of a soft wall; a hard edge blurred by a pixel of 2 m looks like this
+MIN_SHARE = 1e-6
+TOUCH_M = 0.6  # boxes nearer than this move together
+
+
+@dataclass(frozen=True)
+class PolishSettings:
+    """How boxes follow a gradient."""
+
+    steps: int = 30  # moves of every group
+    rate: float = 0.06  # of a move: 1 is about 6 m or 6 %
+    move_m: float = 6.0  # a unit of translation
+    scale: float = 0.06  # a unit of growth, as a share of the size
+    max_move_m: float = 8.0  # farthest that a group may go
+    max_scale: float = 0.15  # most that a group may grow or shrink
+
+
+def box_shares(boxes: Boxes, floor_m: float, *, rows: int, cols: int, pixel_m: float) -> tuple:
+    """Soft raster of boxes.
+
+    Args:
+        boxes: N boxes an item, floors known.
+        floor_m: Height of one storey.
+        rows: Of the grid.
+        cols: Of the grid.
+        pixel_m: Edge of a pixel.
+
+    Returns:
+        Share of each pixel under any box (B, rows, cols), the sum of shares of all boxes (same),
+        and the mean height of what stands there (same) [m].
+    """
+    geometry = boxes.geometry  # (B, N, 5)
+    batch, count = geometry.shape[:2]
+    device = geometry.device
+    if count == 0 or not bool(boxes.valid.any()):
+        zero = torch.zeros(batch, rows, cols, device=device)
+        return zero, zero, zero
+
+    # A square patch of pixels around each box; all boxes share its size.
+    reach_m = float((geometry[..., 2:4].norm(dim=-1) * boxes.valid).amax()) / 2 + 4 * SOFT_M
+    half = int(np.ceil(reach_m / pixel_m)) + 1
+    offset = torch.arange(-half, half + 1, device=device)
+    center = (geometry[..., :2].detach() / pixel_m).floor().long()  # (B, N, 2) col, row
+    col = center[..., 0, None, None] + offset  # (B, N, 1, K)
+    row = center[..., 1, None, None] + offset[:, None]  # (B, N, K, 1)
+    du = (col + 0.5) * pixel_m - geometry[..., 0, None, None]
+    dv = (row + 0.5) * pixel_m - geometry[..., 1, None, None]
+
+    # Position in the box's own axes, and the soft inside.
+    cos, sin = (f(geometry[..., 4])[..., None, None] for f in (torch.cos, torch.sin))
+    across = (geometry[..., 2, None, None] / 2 - (du * cos + dv * sin).abs()) / SOFT_M
+    along = (geometry[..., 3, None, None] / 2 - (dv * cos - du * sin).abs()) / SOFT_M
+    share = torch.sigmoid(across) * torch.sigmoid(along)  # (B, N, K, K)
+    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols) & boxes.valid[..., None, None]
+    share = torch.where(inside, share, 0.0)
+
+    # Add up over boxes: log of what stays free, plain sum, and sum weighted by height.
+    item = torch.arange(batch, device=device).reshape(-1, 1, 1, 1)
+    cell = (item * rows + row.clamp(0, rows - 1)) * cols + col.clamp(0, cols - 1)
+    height_m = (boxes.floors * floor_m)[..., None, None]
+    free = torch.log1p(-share.clamp(max=1 - MIN_SHARE))
+    maps = [_scatter(x, cell, batch, rows, cols) for x in (free, share, share * height_m)]
+    union = 1 - torch.exp(maps[0])
+    return union, maps[1], maps[2] / maps[1].clamp(min=MIN_SHARE)
+
+
+def _scatter(values: Tensor, cell: Tensor, batch: int, rows: int, cols: int) -> Tensor:
+    flat = torch.zeros(batch * rows * cols, device=values.device, dtype=values.dtype)
+    return flat.index_add(0, cell.reshape(-1), values.reshape(-1)).reshape(batch, rows, cols)
+
+
+def road_shares(segments: Segments, *, rows: int, cols: int, pixel_m: float) -> tuple:
+    """Soft raster of street pieces: carriageways and paths, each (B, rows, cols)."""
+    batch, count = segments.width_m.shape
+    device = segments.width_m.device
+    if count == 0:
+        zero = torch.zeros(batch, rows, cols, device=device)
+        return zero, zero
+    v = (torch.arange(rows, device=device) + 0.5) * pixel_m
+    u = (torch.arange(cols, device=device) + 0.5) * pixel_m
+    a, b = segments.ends[..., None, None, :2], segments.ends[..., None, None, 2:]  # (B, M, 1, 1, 2)
+    point = torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1)  # (rows, cols, 2)
+    step = b - a
+    along = ((point - a) * step).sum(-1) / (step**2).sum(-1).clamp(min=MIN_SHARE)
+    gap = (point - a - along.clamp(0, 1)[..., None] * step).norm(dim=-1)  # (B, M, rows, cols)
+    share = torch.sigmoid((segments.width_m[..., None, None] / 2 - gap) / SOFT_M)
+    share = torch.where(segments.valid[..., None, None], share, 0.0)
+    on_path = (segments.kind == PATH)[..., None, None]
+    roads = torch.where(on_path, 0.0, share).amax(dim=1)
+    return roads, torch.where(on_path, share, 0.0).amax(dim=1)
+
+
+def draw(
+    proposal: Proposal, conditions: Conditions, *, storey_m: float, tree_height_m: float
+) -> Layout:
+    """The proposal as a soft layout, differentiable in boxes, floors and ground.
+
+    Outside the site the context stands. Ground is what neither building nor road covers.
+
+    Args:
+        proposal: New streets, boxes and ground of B items.
+        conditions: The same B items.
+        storey_m: Height of one storey.
+        tree_height_m: Crown top of the trees that the ground holds.
+
+    Returns:
+        A complete layout on the site, (B, 8, H, W).
+    """
+    context = conditions.context
+    rows, cols = context.height_m.shape[1:]
+    grid = {"rows": rows, "cols": cols, "pixel_m": context.pixel_m}
+    built, _, roof_m = box_shares(proposal.boxes, storey_m, **grid)
+    road, path = road_shares(proposal.streets, **grid)
+    return _lay(conditions, built, roof_m, road, path, proposal.ground.exp(), tree_height_m)
+
+
+def _lay(  # the layers of one drawing
+    conditions: Conditions,
+    built: Tensor,
+    roof_m: Tensor,
+    road: Tensor,
+    path: Tensor,
+    ground: Tensor,
+    tree_height_m: float,
+) -> Layout:
+    context = conditions.context
+    road = road * (1 - built)
+    open_ = 1 - built - road  # (B, H, W)
+    soil = torch.stack(
+        [ground[:, s] if s in GROUND else torch.zeros_like(built) for s in range(len(SURFACES))], 1
+    )
+    soil = soil / soil.sum(dim=1, keepdim=True).clamp(min=MIN_SHARE)
+    soil = soil * (1 - path)[:, None]
+    shares = list((soil * open_[:, None]).unbind(dim=1))
+    shares[BUILDING], shares[ROAD] = built, road
+    shares[PAVED] = shares[PAVED] + path * open_
+    cover = torch.stack(shares, dim=1)
+    # One height a pixel: roofs and crowns weighted by their shares.
+    crown = shares[TREE]
+    height = (built * roof_m + crown * tree_height_m) / (built + crown).clamp(min=MIN_SHARE)
+    editable = conditions.editable
+    everything = torch.full_like(context.allowed, ANY)
+    return Layout(
+        torch.where(editable[:, None], cover, context.cover),
+        torch.where(editable, height, context.height_m),
+        torch.where(editable, everything, context.allowed),
+        editable | context.height_known,
+        context.pixel_m,
+    )
+
+
+def groups_of(boxes: Boxes) -> Tensor:
+    """Number of the group of touching boxes that each belongs to, (B, N) long."""
+    geometry = boxes.geometry.detach().cpu().numpy()
+    valid = boxes.valid.cpu().numpy()
+    groups = np.zeros(valid.shape, dtype=np.int64)
+    for item, (rows, keep) in enumerate(zip(geometry, valid, strict=True)):
+        index = np.flatnonzero(keep)
+        near = _touching(rows[index]) | np.equal.outer(
+            *(boxes.building[item].cpu().numpy()[index],) * 2
+        )
+        first, second = np.nonzero(near)
+        graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(len(index),) * 2)
+        groups[item, index] = connected_components(graph, directed=False)[1]
+    return torch.from_numpy(groups).to(boxes.geometry.device)
+
+
+def _touching(rows: np.ndarray) -> np.ndarray:
+    """Boxes within `TOUCH_M` of each other by separating axes, (N, N) bool."""
+    axis = np.stack([np.cos(rows[:, 4]), np.sin(rows[:, 4])], axis=1)
+    axes = np.stack([axis, np.stack([-axis[:, 1], axis[:, 0]], axis=1)], axis=1)  # (N, 2, 2)
+    half = (rows[:, 2:4] / 2)[:, :, None] * axes  # (N, 2, 2) half edges
+    apart = rows[None, :, :2] - rows[:, None, :2]  # (N, N, 2)
+    near = np.ones((len(rows), len(rows)), dtype=bool)
+    for k in range(2):
+        mine = axes[:, k]  # the direction of one edge of each box i
+        gap = np.abs((apart * mine[:, None]).sum(-1))
+        reach_i = np.abs((half * mine[:, None]).sum(-1)).sum(-1)[:, None]
+        reach_j = np.abs(np.einsum("jkd,id->ijk", half, mine)).sum(-1)
+        close = gap <= reach_i + reach_j + TOUCH_M
+        near &= close & close.T
+    return near
+
+
+def polish(
+    proposal: Proposal,
+    conditions: Conditions,
+    guide: Guide,
+    *,
+    storey_m: float,
+    tree_height_m: float,
+    settings: PolishSettings | None = None,
+) -> Proposal:
+    """Move and scale touching groups of boxes down the gradient of an energy.
+
+    Standing on roads, on neighbors, on the context or outside the site costs as well, beyond
+    what the proposal did at the start.
+
+    Args:
+        proposal: Where to start from.
+        conditions: What to respect.
+        guide: Energy of a layout, (B,), scaled so that 1 matters.
+        storey_m: Height of one storey.
+        tree_height_m: Crown top of trees.
+        settings: Steps and limits.
+    """
+    settings = settings or PolishSettings()
+    boxes = proposal.boxes
+    if settings.steps == 0 or not bool(boxes.valid.any()):
+        return proposal
+    context = conditions.context
+    grid = {
+        "rows": context.height_m.shape[1],
+        "cols": context.height_m.shape[2],
+        "pixel_m": context.pixel_m,
+    }
+    groups = groups_of(boxes)
+    road, path = road_shares(proposal.streets, **grid)
+    ground = proposal.ground.exp()
+    blocked = road + path + (~conditions.editable).float()  # (B, H, W)
+    shift = torch.zeros(*groups.shape[:1], int(groups.max()) + 1, 4, requires_grad=True)
+    optimizer = torch.optim.Adam([shift], lr=settings.rate)
+    start: Tensor | None = None
+    for _ in range(settings.steps):
+        moved = _moved(boxes, groups, shift, settings)
+        built, total, roof_m = box_shares(moved, storey_m, **grid)
+        layout = _lay(conditions, built, roof_m, road, path, ground, tree_height_m)
+        area = boxes.geometry[..., 2:4].prod(-1).mul(boxes.valid).sum(1) / context.pixel_m**2
+        faults = ((total - built) + total * blocked).sum(dim=(1, 2)) / area.clamp(min=1)
+        start = faults.detach() if start is None else start
+        energy = guide(layout) + 20 * (faults - start).clamp(min=0)
+        optimizer.zero_grad()
+        energy.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return replace(proposal, boxes=_moved(boxes, groups, shift.detach(), settings))
+
+
+def _moved(boxes: Boxes, groups: Tensor, shift: Tensor, settings: PolishSettings) -> Boxes:
+    """Boxes after each group's translation, growth about its center, and change of floors."""
+    own = shift.gather(1, groups[..., None].expand(-1, -1, 4))  # (B, N, 4)
+    limit_m = settings.max_move_m / settings.move_m
+    move = own[..., :2].clamp(-limit_m, limit_m) * settings.move_m
+    grow = (own[..., 2] * settings.scale).clamp(-settings.max_scale, settings.max_scale).exp()
+    floors = (boxes.floors * (own[..., 3] * 0.25).clamp(-0.5, 0.5).exp()).clamp(min=1.0)
+    weight = (boxes.geometry[..., 2:4].prod(-1) * boxes.valid)[..., None]  # (B, N, 1)
+    sums = torch.zeros(*shift.shape[:2], 3, device=weight.device)
+    where = groups[..., None].expand(-1, -1, 3)
+    sums = sums.scatter_add(1, where, torch.cat([boxes.geometry[..., :2] * weight, weight], -1))
+    middle = (sums[..., :2] / sums[..., 2:].clamp(min=MIN_SHARE)).gather(1, where[..., :2])
+    place = middle + (boxes.geometry[..., :2] - middle) * grow[..., None] + move
+    size = boxes.geometry[..., 2:4] * grow[..., None]
+    geometry = torch.cat([place, size, boxes.geometry[..., 4:]], dim=-1)
+    return replace(boxes, geometry=geometry, floors=floors)
