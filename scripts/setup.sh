@@ -69,7 +69,7 @@ build() {
     say "making .venv with $("$python" -V)"
     "$python" -m venv --clear .venv
   fi
-  pip_install uv || say "uv cannot be had here"
+  pip_install uv 2>/dev/null || say "uv cannot be had here"
 
   say "installing fabricgen[$extras] with torch for $torch"
   if [[ $torch == cpu ]]; then
