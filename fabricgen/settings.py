@@ -62,7 +62,7 @@ def compose(
     return settings
 
 
-def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+def _compose(name: str, overrides: Sequence[str], *, may_miss: bool = False) -> dict[str, Any]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -72,7 +72,7 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(shipped("configs").absolute()), version_base="1.3"):
             config = hydra_compose(name, overrides=list(overrides))
-    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=not may_miss)
     return typing.cast("dict[str, Any]", settings)
 
 
@@ -91,7 +91,7 @@ def _explain(err: Exception, *, name: str) -> SettingsError:
     found = re.search(r"Could not override '([^']+)'", problem)
     if found:
         key = found.group(1).split("@")[0]
-        known = [*flatten(_compose(name, [])), *_groups()]
+        known = [*flatten(_compose(name, [], may_miss=True)), *_groups()]
         return SettingsError(f"no setting is called '{key}'", suggest(key, known))
 
     # An unknown choice of a group.
@@ -102,6 +102,12 @@ def _explain(err: Exception, *, name: str) -> SettingsError:
         group, _, choice = found.group(1).rpartition("/")
         known = _groups().get(group, [])
         return SettingsError(f"'{group}' has no choice '{choice}'", suggest(choice, known))
+
+    # A setting without a default.
+    found = re.search(r"Missing mandatory value: (\S+)", problem)
+    if found:
+        key = getattr(err, "full_key", None) or found.group(1)
+        return SettingsError(f"'{key}' is missing", f"set it: {key}=VALUE")
 
     if "mismatched input" in str(err) or "Error parsing override" in str(err):
         return SettingsError(problem, "quote the value, such as 'brief.far=[1.5,2.0]'")

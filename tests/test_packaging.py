@@ -100,11 +100,13 @@ def test_the_wheel_runs_help_outside_the_checkout(installed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["generate", "ingest", "train"])
-def test_the_wheel_composes_its_settings_outside_the_checkout(installed, tmp_path, verb):
+@pytest.mark.parametrize(
+    ("verb", "must"), [("generate", []), ("ingest", []), ("train", ["trainer.data=stores"])]
+)
+def test_the_wheel_composes_its_settings_outside_the_checkout(installed, tmp_path, verb, must):
     code = (
         "from fabricgen.settings import compose; from fabricgen.files import shipped\n"
-        f"compose({verb!r}); print(shipped('configs'))"
+        f"compose({verb!r}, {must!r}); print(shipped('configs'))"
     )
     assert "site-packages" in _run(installed, code, tmp_path)
 

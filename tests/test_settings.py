@@ -67,6 +67,17 @@ def test_a_bad_override_is_one_line_with_the_fix(configs, override, says):
     assert str(caught.value) == says
 
 
+def test_a_setting_without_a_default_must_be_given(configs):
+    (configs / "trainer" / "cpu.yaml").write_text("data: ???\nmax_steps: 10\n")
+    with pytest.raises(
+        SettingsError, match="'trainer.data' is missing; set it: trainer.data=VALUE"
+    ):
+        compose("draw", [])
+    with pytest.raises(SettingsError, match="did you mean trainer.max_steps"):
+        compose("draw", ["trainer.max_step=3"])
+    assert compose("draw", ["trainer.data=stores"])["trainer"]["data"] == "stores"
+
+
 def test_a_malformed_override_is_refused(configs):
     with pytest.raises(SettingsError):
         compose("draw", ["brief.far=[1,2"])

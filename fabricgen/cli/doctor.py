@@ -165,8 +165,8 @@ def look_at_configs() -> list[Finding]:
 
     try:
         root = shipped("configs")
-        for verb in ("generate", "ingest", "train"):
-            compose(verb)
+        for verb, must in {"generate": [], "ingest": [], "train": ["trainer.data=stores"]}.items():
+            compose(verb, must)
     except FabricgenError as err:
         return [Finding("configs", err.problem, err.fix, missing=True)]
     return [Finding("configs", f"{root}, all verbs compose")]

@@ -19,7 +19,7 @@ def train(
 
     A run that was stopped goes on where it was, when called again with the same --out.
 
-    fabricgen train --out runs/first data.stores=stores trainer.max_steps=20000
+    fabricgen train --out runs/first trainer.data=stores trainer.max_minutes=60
     """
     values = read_settings("train", overrides, config_dir=config_dir, settings=settings)
 
@@ -28,5 +28,7 @@ def train(
     from ..settings import fill
 
     with console.progress("train") as on_step:
-        weights = run(fill(TrainSettings, values), out=out, on_step=on_step)
+        weights = run(
+            fill(TrainSettings, values["trainer"], where="trainer"), out=out, on_step=on_step
+        )
     console.show({"weights": str(weights)}, text=f"weights written to {weights}")
