@@ -112,7 +112,7 @@ def check(layout: Layout, *, complete: bool = False) -> Layout:
         LayoutError: Shapes, types, shares, bits or heights break the contract.
     """
     _check_shapes(layout)
-    cover, height = layout.cover, layout.height_m
+    cover, height = layout.cover.detach(), layout.height_m.detach()
     if not bool(torch.isfinite(cover).all()) or not bool(torch.isfinite(height).all()):
         raise LayoutError("layout: a share or height is NaN or infinite", "mask it as unknown")
     total = cover.sum(dim=1)
@@ -172,7 +172,7 @@ def _check_bits(layout: Layout) -> None:
 
 
 def _check_complete(layout: Layout) -> None:
-    share = float(layout.unknown.clamp(min=0).mean())
+    share = float(layout.unknown.detach().clamp(min=0).mean())
     if not layout.is_complete:
         raise LayoutError(
             f"layout: {share:.1%} of the area has no known surface",

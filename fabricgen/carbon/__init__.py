@@ -1,0 +1,7 @@
+"""Count carbon: what a layout emits, takes up and holds, from a table of factors with ranges."""
+
+from fabricgen.carbon.evaluator import evaluate
+from fabricgen.carbon.ledger import Entry, Ledger
+from fabricgen.carbon.regions import Region, locate, region_for, region_names
+
+__all__ = ["Entry", "Ledger", "Region", "evaluate", "locate", "region_for", "region_names"]

@@ -1,0 +1,123 @@
+"""Counts the carbon of layouts: every account, one ledger. Differentiable, hard or soft."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from fabricgen.carbon.embodied import embodied
+from fabricgen.carbon.factors import factor
+from fabricgen.carbon.ledger import Entry, Ledger
+from fabricgen.carbon.operation import operation
+from fabricgen.carbon.paving import paving, planting
+from fabricgen.carbon.place import Place, place_for, use_mix_of
+from fabricgen.carbon.regions import Region
+from fabricgen.carbon.regions import region as region_named
+from fabricgen.carbon.site import Site, make_site
+from fabricgen.carbon.soil import soil
+from fabricgen.carbon.vegetation import baseline_sink, vegetation
+from fabricgen.errors import SettingsError
+from fabricgen.layout import Layout
+
+Mix = dict[str, float]
+Account = Callable[[Site, Place, Mix], tuple[list[Entry], list[str]]]
+
+# One line per account; each returns its entries and what it could not assess.
+ACCOUNTS: Mapping[str, Account] = {
+    "vegetation": lambda site, place, _: vegetation(site, place),
+    "soil": lambda site, place, _: soil(site, place),
+    "operation": operation,
+    "embodied": embodied,
+    "paving": lambda site, place, _: paving(site, place),
+    "planting": lambda site, place, _: planting(site, place),
+}
+
+NOT_YET = (
+    "avoided amounts (cooling by green, stormwater, exported power)",
+    "travel",
+    "upkeep of green and stormwater",
+)
+HORIZON_YEARS = (1, 200)
+
+
+def evaluate(  # noqa: PLR0913
+    layout: Layout,
+    *,
+    region: str | Region,
+    context: Layout | None = None,
+    use_mix: Mapping[str, float] | None = None,
+    year: int | None = None,
+    horizon_years: int = 60,
+    draws: int = 0,
+    inside: Tensor | None = None,
+    seed: int = 0,
+) -> Ledger:
+    """Counts the carbon of a batch of layouts.
+
+    Args:
+        layout: B layouts, soft or hard, every surface known inside the site.
+        region: Name of a preset, or a region.
+        context: What stands there today, 1 or B items. Terms that need it (felling, soil,
+            demolition, what is kept) are not assessed where it is missing or not mapped.
+        use_mix: Share of floor area by use, summing to 1; the region's where None.
+        year: Calendar year of the electricity factor, which then declines from its row's year;
+            None keeps the row's year, without any decline.
+        horizon_years: Vegetation and soil are means over these years.
+        draws: Number of Monte-Carlo draws of all factors, for ranges.
+        inside: The pixels that count, (B, H, W) or (1, H, W) bool; None for all. What lies outside
+            still joins walls and colors the ground under crowns.
+        seed: Of the draws; equal seeds give equal draws in every call.
+
+    Returns:
+        The ledger of all entries. Gradients flow to `layout.cover` and `layout.height_m`.
+
+    Raises:
+        LayoutError: The layout breaks its contract or has unknown ground inside the site.
+        SettingsError: The region, a use or a number is out of range.
+    """
+    low, high = HORIZON_YEARS
+    if not low <= horizon_years <= high:
+        raise SettingsError(f"horizon_years={horizon_years}", f"give {low} to {high} years")
+    if draws < 0:
+        raise SettingsError(f"draws={draws}", "give 0 or more")
+    preset = region_named(region) if isinstance(region, str) else region
+    place = place_for(
+        preset, horizon_years, year, draws, seed, layout.cover.dtype, layout.cover.device
+    )
+    mix = use_mix_of(place, use_mix)
+    usual_height_m = factor("geom.height.default").value
+    site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
+    entries: list[Entry] = []
+    missing: list[str] = []
+    for account in ACCOUNTS.values():
+        found, unknown = account(site, place, mix)
+        entries += found
+        missing += unknown
+    standing = baseline_sink(site, place)
+    return Ledger(
+        entries=tuple(entries),
+        region=preset.name,
+        site_area_m2=site.area_m2,
+        gross_floor_area_m2=site.floor_area.total,
+        horizon_years=horizon_years,
+        not_assessed=(*missing, *NOT_YET),
+        notes=(*remarks, *_notes(preset, mix, year)),
+        fall_throughs=_stood_in(place, entries, mix),
+        references={} if standing is None else {"sink_of_todays_trees_kgco2e_per_year": standing},
+    )
+
+
+def _stood_in(place: Place, entries: list[Entry], mix: Mix) -> tuple[str, ...]:
+    """The stand-ins that this ledger rests on; a place keeps those of all its ledgers."""
+    used = {name for entry in entries for name in entry.factors} | {f"eui {use}" for use in mix}
+    return tuple(found.text for found in place.fall_throughs.values() if found.id in used)
+
+
+def _notes(preset: Region, mix: Mix, year: int | None) -> list[str]:
+    uses = ", ".join(f"{share:.0%} {use}" for use, share in mix.items())
+    grid = "without decline of the grid factor" if year is None else f"grid factor of {year}"
+    return [
+        f"region {preset.name} ({preset.title}), electricity {preset.electricity}, {grid}",
+        f"floor area: {uses}",
+        "one-off flows are divided by the study period, which understates their effect before 2050",
+        "basements, photovoltaics, green roofs and refrigerants are left out",
+    ]

@@ -1,0 +1,209 @@
+"""What the accounts read: the layout's fields inside the site, and the state that stands before."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
+from fabricgen.errors import LayoutError
+from fabricgen.form.indicators import floors_of
+from fabricgen.layout import SHARE_TOLERANCE, Layout, check
+from fabricgen.surfaces import BIT, BUILDING, SURFACES
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A layout as the accounts see it, with heights filled in.
+
+    Attributes:
+        cover: Shares seen from above, (B, 8, H, W).
+        height_m: Of buildings, (B, H, W); imputed where the source gives none.
+        pixel_m: Edge of a pixel.
+        known: Surfaces whose presence is known all over the site.
+    """
+
+    cover: Tensor
+    height_m: Tensor
+    pixel_m: float
+    known: frozenset[int]
+
+    @cached_property
+    def ground(self) -> Tensor:
+        """Shares of the ground under the crowns, (B, 8, H, W)."""
+        return ground_cover(self.cover, self.pixel_m)
+
+    @cached_property
+    def floors(self) -> Tensor:
+        """Storeys of a building that stands in the pixel, (B, H, W)."""
+        return floors_of(self.height_m)
+
+    def knows(self, *surfaces: int) -> bool:
+        """Whether these surfaces are mapped all over the site."""
+        return self.known.issuperset(surfaces)
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """The scored part of a batch of layouts.
+
+    Attributes:
+        design: What is proposed.
+        base: What stands today, (B or 1 items); None where nothing is known of it.
+        pixel_area_m2: Area of each pixel that counts, 0 outside the site, (B, H, W).
+    """
+
+    design: State
+    base: State | None
+    pixel_area_m2: Tensor
+
+    def field(self, share: Tensor) -> Field:
+        """Shares (or amounts per m²) as amounts inside the site."""
+        return Field(share * self.pixel_area_m2)
+
+    def area(self, surface: int) -> Field:
+        """Area of a surface seen from above [m²]."""
+        return self.field(self.design.cover[:, surface])
+
+    def knows(self, *surfaces: int) -> bool:
+        """Whether the state before is known for these surfaces."""
+        return self.base is not None and self.base.knows(*surfaces)
+
+    @cached_property
+    def area_m2(self) -> Tensor:
+        """Area of the site, (B,)."""
+        return self.pixel_area_m2.sum(dim=(1, 2))
+
+    @cached_property
+    def footprint(self) -> Field:
+        """Roof and ground slab [m²]; equation 1.3."""
+        return self.area(BUILDING)
+
+    @cached_property
+    def floor_area(self) -> Field:
+        """Gross floor area [m²]; equations 1.1 and 1.2 with the storeys of `form.indicators`."""
+        return self.field(self.design.cover[:, BUILDING] * self.design.floors)
+
+    @cached_property
+    def volume(self) -> Field:
+        """Built volume [m³]; equation 1.5."""
+        return self.field(self.design.cover[:, BUILDING] * self.design.height_m)
+
+    @cached_property
+    def wall(self) -> Field:
+        """Outer walls [m²]; equation 1.8. Buildings around the site cover walls at its edge."""
+        wall = wall_area_m2(
+            self.design.cover[:, BUILDING] * self.design.height_m, self.design.pixel_m
+        )
+        return Field(wall * (self.pixel_area_m2 > 0))
+
+
+def make_site(
+    layout: Layout, *, context: Layout | None, inside: Tensor | None, usual_height_m: float
+) -> tuple[Site, list[str]]:
+    """Checks a layout at the door and prepares its fields.
+
+    Args:
+        layout: B layouts, complete inside the site.
+        context: The state before, B or 1 items; may have unknown ground.
+        inside: The pixels that count, (B, H, W) or (1, H, W) bool; None for all.
+        usual_height_m: For buildings where no height is known at all.
+
+    Returns:
+        The site, and remarks on what was filled in.
+
+    Raises:
+        LayoutError: A layout breaks the contract, is not complete inside, or shapes disagree.
+    """
+    check(layout, complete=inside is None)
+    mask = torch.ones_like(layout.height_known) if inside is None else _mask(layout, inside)
+    remarks: list[str] = []
+    base = None
+    before: Layout | None = None
+    if context is not None:
+        before = _matched(check(context), layout)
+        height, remark = _filled(before, mask, None, usual_height_m, "state before")
+        remarks += remark
+        base = State(before.cover, height, before.pixel_m, _known(before, mask))
+        before = replace(before, height_m=height)
+    height, remark = _filled(layout, mask, before, usual_height_m, "layout")
+    design = State(layout.cover, height, layout.pixel_m, frozenset(range(len(SURFACES))))
+    area = mask.to(layout.cover.dtype) * layout.pixel_m**2
+    return Site(design, base, area), remarks + remark
+
+
+def _mask(layout: Layout, inside: Tensor) -> Tensor:
+    plane = layout.height_m.shape
+    if inside.dtype != torch.bool or inside.ndim != 3 or inside.shape[1:] != plane[1:]:
+        raise LayoutError(
+            f"carbon: inside is {inside.dtype} {tuple(inside.shape)}", f"give bool {tuple(plane)}"
+        )
+    mask = inside.expand(plane)
+    unknown = (layout.unknown > SHARE_TOLERANCE) & mask
+    if bool(unknown.any()):
+        share = float(unknown.sum() / mask.sum())
+        raise LayoutError(
+            f"carbon: {share:.1%} of the site has no known surface",
+            "map it, or score only the part that is known",
+        )
+    return mask
+
+
+def _matched(context: Layout, layout: Layout) -> Layout:
+    """The state before with one item for each layout."""
+    same_grid = context.cover.shape[2:] == layout.cover.shape[2:]
+    if not same_grid or context.pixel_m != layout.pixel_m:
+        raise LayoutError(
+            f"carbon: the context has {tuple(context.cover.shape[2:])} pixels of {context.pixel_m} "
+            f"m, the layout {tuple(layout.cover.shape[2:])} of {layout.pixel_m} m",
+            "cut both from one frame",
+        )
+    count = layout.cover.shape[0]
+    if context.cover.shape[0] not in (1, count):
+        raise LayoutError(
+            f"carbon: {context.cover.shape[0]} contexts for {count} layouts", "give 1 or as many"
+        )
+    like = layout.cover
+    return Layout(
+        context.cover.to(like).expand_as(like), context.height_m.to(like).expand(count, -1, -1),
+        context.allowed.expand(count, -1, -1), context.height_known.expand(count, -1, -1),
+        context.pixel_m,
+    )  # fmt: skip
+
+
+def _known(layout: Layout, mask: Tensor) -> frozenset[int]:
+    """Surfaces that no open pixel of the site may hide."""
+    open_ground = (layout.unknown > SHARE_TOLERANCE) & mask
+    hidden = layout.allowed[open_ground]
+    return frozenset(
+        surface
+        for surface in range(len(SURFACES))
+        # no data at all (0) may hide anything
+        if not bool(((hidden & BIT[surface]) > 0).any() or (hidden == 0).any())
+    )
+
+
+def _filled(
+    layout: Layout, mask: Tensor, before: Layout | None, usual_height_m: float, name: str
+) -> tuple[Tensor, list[str]]:
+    """Heights with those of buildings filled in where unknown, and a remark where any was.
+
+    First from the state before (a building that stays), else the mean of the item's known ones.
+    """
+    built = layout.cover[:, BUILDING]
+    missing = (built > SHARE_TOLERANCE) & ~layout.height_known
+    if not bool(missing.any()):
+        return layout.height_m, []
+    weight = built * layout.height_known
+    total = weight.sum(dim=(1, 2))
+    mean = (weight * layout.height_m).sum(dim=(1, 2)) / total.clamp(min=SHARE_TOLERANCE)
+    fill = torch.where(total > 1, mean, torch.full_like(mean, usual_height_m))[:, None, None]
+    fill = fill.expand_as(layout.height_m)
+    if before is not None:
+        stays = before.cover[:, BUILDING] > SHARE_TOLERANCE
+        fill = torch.where(stays, before.height_m, fill)
+    counted = built.detach() * mask
+    share = float((counted * missing).sum() / counted.sum().clamp(min=SHARE_TOLERANCE))
+    remark = [f"{name}: {share:.0%} of the buildings had no height; the mean stands in"]
+    return torch.where(missing, fill, layout.height_m), remark if share > 0 else []

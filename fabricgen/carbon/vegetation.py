@@ -1,0 +1,221 @@
+"""Trees, shrubs, grass and water: what grows, dies, is felled and rots (carbon-model section 4).
+
+Trees follow the stock of a managed stand over the horizon. A constant yearly rate would promise
+twice the sink of a planting whose stock levels off; it is right only for the snapshot of an
+existing city (`inventory`).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fabricgen.carbon.cohort import Growth, cohort
+from fabricgen.carbon.form_fields import Field
+from fabricgen.carbon.ledger import Entry, entry, part
+from fabricgen.carbon.place import Place, Reader, cached
+from fabricgen.carbon.site import Site
+from fabricgen.surfaces import GRASS, SHRUB, TREE, WATER
+from fabricgen.units import CO2_PER_C
+
+
+@dataclass(frozen=True, eq=False)
+class TreeRates:
+    """Yearly rates per m² of canopy, means over the horizon, with their course; rates (1 + D,).
+
+    Attributes:
+        new_growth, new_release: Of canopy that is planted [kgCO2/m²/yr].
+        kept_growth, kept_release: Of canopy that stands and stays [kgCO2/m²/yr].
+        new_stock, kept_stock: At the end of the horizon [kgCO2/m²].
+        felled: Set free where canopy is felled [kgCO2/m²].
+        profiles: Course of each yearly rate over its mean, (T + 1,) by name.
+        factors: Ids.
+    """
+
+    new_growth: Tensor
+    new_release: Tensor
+    kept_growth: Tensor
+    kept_release: Tensor
+    new_stock: Tensor
+    kept_stock: Tensor
+    felled: Tensor
+    profiles: dict[str, Tensor]
+    factors: tuple[str, ...]
+
+
+@cached
+def tree_rates(place: Place) -> TreeRates:
+    """Equations 4.4 to 4.13 for a place.
+
+    Half of the trees are taken as street trees, half as trees of parks and yards (mortality). A
+    stock row of another country is scaled by the ratio of growth rates, so that cold places hold
+    and gain less. Canopy that stands today is a stand as old as its time to design size.
+    """
+    read = Reader(place)
+    stock = _stock_kgc_per_m2(read)
+    growth = Growth(
+        read("veg.tree.grow.k"), read("veg.tree.grow.p"), read("veg.tree.grow.tm"),
+        read("veg.tree.grow.c0"), read("veg.tree.allom_exp"), stock,
+        read("veg.tree.mort.establish"),
+        (read("veg.tree.mort.mature") + read("veg.tree.mort.park")) / 2,
+        read("veg.tree.dead_efold"),
+    )  # fmt: skip
+    horizon = place.horizon_years
+    ripe = round(float(growth.years_to_design[0]))
+    stand = cohort(growth, ripe + horizon)
+    first, later = slice(0, horizon + 1), slice(ripe, ripe + horizon + 1)
+    courses = {
+        "new_growth": stand.growth[first],
+        "new_release": stand.release[first],
+        "kept_growth": _from_next_year(stand.growth[later]) / stand.canopy[ripe],
+        "kept_release": _from_next_year(stand.release[later]) / stand.canopy[ripe],
+    }
+    means = {name: course.sum(dim=0) / horizon for name, course in courses.items()}  # 0.2
+    profiles = {name: courses[name][:, 0] / means[name][0] for name in courses}
+    felled = (1 - read("veg.tree.hwp_share")) * CO2_PER_C * stock
+    return TreeRates(
+        **means,
+        new_stock=stand.stock[horizon],
+        kept_stock=stand.stock[ripe + horizon] / stand.canopy[ripe],
+        felled=felled,
+        profiles=profiles,
+        factors=tuple(read.ids),
+    )
+
+
+def _stock_kgc_per_m2(read: Reader) -> Tensor:
+    stock = read("tree_stock")
+    if read.place.find("tree_stock").region.lower() == read.place.region.country:
+        return stock
+    return stock * read("tree_rate") / read("veg.tree.seq_gross.us")
+
+
+def _from_next_year(course: Tensor) -> Tensor:
+    """What falls in years 1…T; year 0 belongs to the time before."""
+    return torch.cat([torch.zeros_like(course[:1]), course[1:]])
+
+
+def pulse(place: Place, years: Tensor) -> Tensor:
+    """Profile of a one-off amount that is shown spread over some years, (T + 1,)."""
+    profile = place.like.new_zeros(place.horizon_years + 1)
+    profile[0] = years[0]
+    return profile
+
+
+def vegetation(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
+    """Entries of trees, shrubs, grass and water, and what was not assessed."""
+    return [
+        *_trees(site, place),
+        *_shrubs(site, place),
+        _grass_stock(site, place),
+        *_water(site, place),
+    ], ([] if site.knows(TREE, SHRUB) else [
+        "felling of existing trees and shrubs: today's green is not known all over the site; "
+        "all green counts as new",
+    ])  # fmt: skip
+
+
+def split(site: Site, surface: int) -> tuple[Field, Field, Field]:
+    """Areas of a surface that are new, kept and lost (equation 4.12) [m²]."""
+    share = site.design.cover[:, surface]
+    before = torch.zeros_like(share)
+    if site.base is not None and site.knows(surface):
+        before = site.base.cover[:, surface]
+    return (
+        site.field(share * (1 - before)),
+        site.field(share * before),
+        site.field(before * (1 - share)),
+    )
+
+
+def _trees(site: Site, place: Place) -> list[Entry]:
+    rates = tree_rates(place)
+    new, kept, felled = split(site, TREE)
+    course = rates.profiles
+    years = torch.tensor([float(place.horizon_years)])
+    found = [
+        entry("veg.tree.growth", [
+            part(new, rates.new_growth, course["new_growth"]),
+            part(kept, rates.kept_growth, course["kept_growth"]),
+        ], rates.factors),
+        entry("veg.mortality", [
+            part(new, rates.new_release, course["new_release"]),
+            part(kept, rates.kept_release, course["kept_release"]),
+        ], rates.factors),
+        entry("stock.tree", [part(new, rates.new_stock), part(kept, rates.kept_stock)],
+              rates.factors),
+    ]  # fmt: skip
+    if site.knows(TREE, SHRUB):
+        read = Reader(place)
+        shrubs = split(site, SHRUB)[2]
+        shrub_rate = CO2_PER_C * read("veg.shrub.stock") / place.horizon_years
+        once = pulse(place, years)
+        found.append(
+            entry(
+                "veg.felling",
+                [
+                    part(felled, rates.felled / place.horizon_years, once),
+                    part(shrubs, shrub_rate, once),
+                ],
+                (*rates.factors, *read.ids),
+            )
+        )
+    return found
+
+
+def _shrubs(site: Site, place: Place) -> list[Entry]:
+    """Planted shrubs fill their stock (equation 4.14); standing ones gain what they lose."""
+    read = Reader(place)
+    full = CO2_PER_C * read("veg.shrub.stock")
+    efold = read("veg.shrub.efold")
+    years = torch.arange(place.horizon_years + 1, dtype=full.dtype, device=full.device)
+    filled = full * (1 - torch.exp(-years[-1] / efold))
+    course = 1 - torch.exp(-years / efold[0])
+    gained = torch.cat([course[:1], course[1:] - course[:-1]])
+    new, kept, _ = split(site, SHRUB)
+    profile = gained * place.horizon_years / course[-1]
+    return [
+        entry("veg.shrub.growth", [part(new, filled / place.horizon_years, profile)], read.ids),
+        entry("stock.shrub", [part(new, filled), part(kept, full)], read.ids),
+    ]
+
+
+def _grass_stock(site: Site, place: Place) -> Entry:
+    """Grass holds a little and gains nothing above ground (equation 4.15); its gain is in soil."""
+    read = Reader(place)
+    rate = CO2_PER_C * read("veg.grass.stock")
+    return entry("stock.grass", [part(site.area(GRASS), rate)], read.ids)
+
+
+def _water(site: Site, place: Place) -> list[Entry]:
+    """Methane of new ponds (equation 4.16); water that is there today is left as it is."""
+    read = Reader(place)
+    rate = read("gen.gwp100.ch4.ar6.biogenic") * read("veg.water.ch4")
+    return [entry("veg.water_ch4", [part(split(site, WATER)[0], rate)], read.ids)]
+
+
+def inventory(canopy_m2: Tensor, place: Place) -> dict[str, Tensor]:
+    """Snapshot of an existing city (equations 4.1 to 4.3), light not reduced.
+
+    Args:
+        canopy_m2: Canopy seen from above, (B,).
+        place: Where.
+
+    Returns:
+        (B,) central values: `sink` and `mortality` [kgCO2/yr], `stock` [kgCO2].
+    """
+    read = Reader(place)
+    sink = CO2_PER_C * read("tree_rate")[0] * canopy_m2
+    return {
+        "sink": sink,
+        "mortality": sink * (1 - read("veg.tree.net_to_gross")[0]),
+        "stock": CO2_PER_C * read("tree_stock")[0] * canopy_m2,
+    }
+
+
+def baseline_sink(site: Site, place: Place) -> Tensor | None:
+    """Yearly growth of today's trees if all were kept, (B,) [kgCO2/yr]; None where unknown."""
+    if site.base is None or not site.knows(TREE):
+        return None
+    standing = site.field(site.base.cover[:, TREE])
+    return standing.total * tree_rates(place).kept_growth[0]
