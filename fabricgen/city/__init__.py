@@ -1,0 +1,1 @@
+"""From the world into tiles: reads city extracts and keeps them as stores of labels and boxes."""

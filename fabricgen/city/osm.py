@@ -1,0 +1,284 @@
+"""Reads an OpenStreetMap extract (`.osm.pbf`, `.osm`): areas, ways and points with all their tags."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import osmium
+import shapely
+
+from ..errors import FormatError
+from . import tags
+from .mapped import (
+    Areas,
+    Buildings,
+    Crowns,
+    Mapped,
+    Origin,
+    Streets,
+    array_of,
+    local_utm,
+    polygons_of,
+    reproject,
+)
+
+ORIGIN = ("ODbL 1.0", "© OpenStreetMap contributors, openstreetmap.org/copyright")
+LAYERS = frozenset({"buildings", "streets", "green", "water", "paved", "trees"})
+MIN_BUILDING_M2 = 4.0
+MAX_EXTENT_DEG2 = 1.0  # about 6,000 km2 at 60 degrees north; beyond is a country, not a city
+LAST_LATITUDE_DEG = 84.0  # UTM ends here
+
+Kept = dict[str, list[tuple[tags.Feature, bytes]]]
+
+
+def read(path: Path) -> Mapped:
+    """Reads an extract and projects it to the local UTM zone.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FormatError: The file is missing, empty, cut short, or no OpenStreetMap data.
+    """
+    kept, dropped, wanted = _collect(path)
+    box = _header_box(path) or _box_of_features(kept, path)
+    _check_box(box, path)
+    crs = local_utm(*box)
+    clip = reproject(array_of([shapely.segmentize(shapely.box(*box), 0.001)]), "EPSG:4326", crs)[0]
+
+    buildings = _buildings(kept["building"], crs, dropped)
+    if len(buildings.shape) == 0 and not kept["street"]:
+        raise FormatError(f"{path.name}: holds no building and no street", "give a city extract")
+    streets = kept["street"]
+    shapes = _shapes(streets, crs)
+    lost = reproject(_lost_buildings(path, wanted), "EPSG:4326", crs)
+    return Mapped(
+        crs=crs,
+        clip=clip,
+        layers=LAYERS,
+        buildings=buildings,
+        parts=_buildings(kept["part"], crs, dropped),
+        streets=Streets(
+            shapes,
+            np.array([feature.kind for feature, _ in streets], np.int64),
+            np.array([feature.width_m for feature, _ in streets], np.float64),
+            np.array([feature.lived_in for feature, _ in streets], bool),
+        ),
+        areas=_areas(kept["area"], crs, dropped),
+        crowns=_crowns(kept["tree"] + kept["line"], crs),
+        lost=lost,
+        dropped=dropped,
+        origin=Origin("OpenStreetMap", *ORIGIN, date=_date(path)),
+    )
+
+
+def _open(path: Path) -> osmium.io.Reader:
+    if not path.is_file():
+        raise FormatError(f"{path.name}: no such file", "give an extract such as city.osm.pbf")
+    if path.stat().st_size == 0:
+        raise FormatError(f"{path.name}: the file is empty", "download it again")
+    try:
+        return osmium.io.Reader(str(path))
+    except RuntimeError as err:
+        raise _unreadable(path, err) from err
+
+
+def _unreadable(path: Path, err: RuntimeError) -> FormatError:
+    return FormatError(
+        f"{path.name}: not a whole OpenStreetMap file ({err})", "download it again as .osm.pbf"
+    )
+
+
+def _header_box(path: Path) -> tuple[float, float, float, float] | None:
+    with _open(path) as reader:
+        box = reader.header().box()
+        if not box.valid() or box.size() <= 0:
+            return None
+        return box.bottom_left.lon, box.bottom_left.lat, box.top_right.lon, box.top_right.lat
+
+
+def _date(path: Path) -> str:
+    with _open(path) as reader:
+        return reader.header().get("osmosis_replication_timestamp", "")[:10]
+
+
+def _box_of_features(kept: Kept, path: Path) -> tuple[float, float, float, float]:
+    """Without a box in the header: the box that holds the middle 99 % of buildings and streets."""
+    blobs = [blob for role in ("building", "street") for _, blob in kept[role]]
+    if not blobs:
+        raise FormatError(f"{path.name}: holds no building and no street", "give a city extract")
+    points = shapely.get_coordinates(shapely.centroid(shapely.from_wkb(array_of(blobs))))
+    (west, south), (east, north) = np.quantile(points, [0.005, 0.995], axis=0)
+    return float(west), float(south), float(east), float(north)
+
+
+def _check_box(box: tuple[float, float, float, float], path: Path) -> None:
+    west, south, east, north = box
+    if max(abs(south), abs(north)) > LAST_LATITUDE_DEG:
+        raise FormatError(f"{path.name}: reaches {max(abs(south), abs(north)):.1f} degrees "
+                          "north or south, beyond UTM", "cut out a city")  # fmt: skip
+    if (east - west) * (north - south) > MAX_EXTENT_DEG2:
+        raise FormatError(
+            f"{path.name}: covers {east - west:.1f} by {north - south:.1f} degrees, more than a "
+            "city",
+            "cut out a city first, e.g. with osmium extract",
+        )
+
+
+# --- the pass over the file ----------------------------------------------------------------------
+
+
+def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
+    """Every feature that tells something of the ground, as WKB in degrees.
+
+    Returns:
+        Features by role, counts of what was left out, and the member ways of building relations
+        that could not be put together.
+    """
+    _open(path).close()
+    kept: Kept = {role: [] for role in ("building", "part", "street", "area", "line", "tree")}
+    dropped: Counter[str] = Counter()
+    relations: dict[int, tuple[str, list[int]]] = {}
+    assembled: set[int] = set()
+    factory = osmium.geom.WKBFactory()
+    try:
+        for thing in _things(path):
+            if isinstance(thing, osmium.osm.Relation):
+                _note_relation(thing, relations)
+                continue
+            if isinstance(thing, osmium.osm.Area) and not thing.from_way():
+                assembled.add(thing.orig_id())
+            _keep(thing, factory, kept, dropped)
+    except RuntimeError as err:
+        raise _unreadable(path, err) from err
+
+    # What was never assembled lacks some of its ways.
+    wanted = {}
+    for relation, (role, ways) in relations.items():
+        if relation in assembled:
+            continue
+        dropped[f"{role} relation not complete"] += 1
+        if role == "building":
+            wanted[relation] = ways
+    return kept, dropped, wanted
+
+
+def _things(path: Path) -> Iterator[osmium.osm.OSMObject]:
+    processor = osmium.FileProcessor(str(path)).with_areas()
+    return iter(processor.with_filter(osmium.filter.EmptyTagFilter()))
+
+
+def _note_relation(
+    relation: osmium.osm.Relation, relations: dict[int, tuple[str, list[int]]]
+) -> None:
+    """Remembers a multipolygon, to see whether its area turns up."""
+    words = dict(relation.tags)
+    if words.get("type") != "multipolygon":
+        return
+    feature = tags.surface_of(words, "area")
+    if feature is not None and feature.role != "dropped":
+        ways = [member.ref for member in relation.members if member.type == "w"]
+        relations[relation.id] = (feature.role, ways)
+
+
+def _keep(
+    thing: osmium.osm.OSMObject, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Counter[str]
+) -> None:
+    """Files one object under its role, or counts why not."""
+    words = dict(thing.tags)
+    if isinstance(thing, osmium.osm.Area):
+        feature = tags.surface_of(words, "area")
+    elif isinstance(thing, osmium.osm.Way):
+        feature = tags.surface_of(words, "line")
+        if feature is None and not thing.is_closed():
+            _count_open_ring(words, dropped)
+    else:
+        feature = tags.surface_of(words, "point")
+    if feature is None:
+        return
+    if feature.role == "dropped":
+        dropped[feature.why] += 1
+        return
+    try:
+        if isinstance(thing, osmium.osm.Area):
+            blob = factory.create_multipolygon(thing)
+        elif isinstance(thing, osmium.osm.Way):
+            blob = factory.create_linestring(thing)
+        else:
+            blob = factory.create_point(thing)
+    except (osmium.InvalidLocationError, RuntimeError):
+        dropped[f"{feature.role} with missing or repeated nodes"] += 1
+        return
+    kept[feature.role].append((feature, bytes.fromhex(blob)))
+
+
+def _count_open_ring(words: dict[str, str], dropped: Counter[str]) -> None:
+    """An open way that carries the tags of a building has lost a part of its ring."""
+    if "building" in words or "building:part" in words:
+        dropped["building whose ring is not closed"] += 1
+
+
+def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
+    """Hulls of the ways that are left of incomplete building relations, in degrees, (N,)."""
+    ways = {way for members in wanted.values() for way in members}
+    if not ways:
+        return np.zeros(0, object)
+    found: dict[int, shapely.Geometry] = {}
+    factory = osmium.geom.WKBFactory()
+    things = osmium.FileProcessor(str(path), osmium.osm.NODE | osmium.osm.WAY).with_locations()
+    for way in things.with_filter(osmium.filter.IdFilter(ways).enable_for(osmium.osm.WAY)):
+        if not isinstance(way, osmium.osm.Way) or way.id not in ways:
+            continue
+        try:
+            found[way.id] = shapely.from_wkb(bytes.fromhex(factory.create_linestring(way)))
+        except (osmium.InvalidLocationError, RuntimeError):
+            continue  # the relation is counted as incomplete already
+    hulls = []
+    for members in wanted.values():
+        there = [found[way] for way in members if way in found]
+        if there:
+            hulls.append(shapely.union_all(there).convex_hull)
+    return array_of(hulls)
+
+
+# --- from WKB to arrays --------------------------------------------------------------------------
+
+
+def _shapes(items: list[tuple[tags.Feature, bytes]], crs: str) -> np.ndarray:
+    shapes = shapely.from_wkb(array_of([blob for _, blob in items]))
+    return reproject(np.asarray(shapes, object), "EPSG:4326", crs)
+
+
+def _buildings(
+    items: list[tuple[tags.Feature, bytes]], crs: str, dropped: Counter[str]
+) -> Buildings:
+    shapes, good = polygons_of(_shapes(items, crs))
+    small = good & (shapely.area(shapes) < MIN_BUILDING_M2)
+    dropped["building without area"] += int((~good).sum())
+    dropped["building under 4 m2"] += int(small.sum())
+    dropped["height tag that cannot be"] += sum(feature.tall.contradicts for feature, _ in items)
+    return Buildings(
+        shapes,
+        np.array([feature.tall.height_m for feature, _ in items], np.float64),
+        np.array([feature.tall.floors for feature, _ in items], np.float64),
+        array_of([feature.use for feature, _ in items]),
+    ).take(good & ~small)
+
+
+def _areas(items: list[tuple[tags.Feature, bytes]], crs: str, dropped: Counter[str]) -> Areas:
+    shapes, good = polygons_of(_shapes(items, crs))
+    dropped["area without area"] += int((~good).sum())
+    bits = np.array([feature.bits for feature, _ in items], np.uint8)
+    return Areas(shapes[good], bits[good])
+
+
+def _crowns(items: list[tuple[tags.Feature, bytes]], crs: str) -> Crowns:
+    return Crowns(
+        _shapes(items, crs),
+        np.array([feature.bits for feature, _ in items], np.uint8),
+        np.array([feature.width_m for feature, _ in items], np.float64),
+        np.array([feature.tall.height_m for feature, _ in items], np.float64),
+    )
