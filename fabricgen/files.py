@@ -51,7 +51,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path, *, mark: str) -> Iterator[Path]:
     """Gives an empty folder `NAME.part` to fill, and renames it to `target` once it is complete.
 
     An earlier folder of that name stays untouched until the new one is complete, and stays for good
@@ -59,11 +59,17 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
     Args:
         target: The folder that should exist afterwards; its parent is made if need be.
+        mark: A file that tells such a folder from any other, which is never replaced.
 
     Yields:
         The folder to fill.
+
+    Raises:
+        InputError: Another kind of folder stands there.
+        StorageError: Another run is writing there.
     """
     target = Path(target)
+    check_replaceable(target, mark=mark)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     with lock(target):
@@ -76,6 +82,23 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             _swap(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def check_replaceable(target: Path, *, mark: str) -> None:
+    """Refuses a target whose replacement would take somebody's other files away.
+
+    Raises:
+        InputError: It holds something, and not the file that marks it as one of ours.
+    """
+    if not target.exists() or (target.is_dir() and (target / mark).exists()):
+        return
+    if not target.is_dir():
+        raise InputError(f"{target.name}: a file stands where a folder should go", "choose another")
+    if any(target.iterdir()):
+        raise InputError(
+            f"{target.name or target}: holds other files, which would be replaced",
+            "choose a folder that is new or empty",
+        )
 
 
 def _swap(part: Path, target: Path) -> None:

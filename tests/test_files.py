@@ -60,7 +60,7 @@ def test_side_files_of_a_driver_do_not_reach_the_result_folder(tmp_path):
 
 def test_a_folder_appears_whole(tmp_path):
     target = tmp_path / "city"
-    with atomic_folder(target) as part:
+    with atomic_folder(target, mark="labels.npy") as part:
         (part / "labels.npy").write_bytes(b"1")
         assert not target.exists()
     assert [path.name for path in target.iterdir()] == ["labels.npy"]
@@ -68,9 +68,9 @@ def test_a_folder_appears_whole(tmp_path):
 
 def test_a_failed_folder_leaves_the_earlier_one(tmp_path):
     target = tmp_path / "city"
-    with atomic_folder(target) as part:
+    with atomic_folder(target, mark="labels.npy") as part:
         (part / "labels.npy").write_bytes(b"1")
-    with pytest.raises(ValueError, match="no"), atomic_folder(target) as part:
+    with pytest.raises(ValueError, match="no"), atomic_folder(target, mark="labels.npy") as part:
         (part / "labels.npy").write_bytes(b"2")
         raise ValueError("no")
     assert (target / "labels.npy").read_bytes() == b"1"
@@ -79,11 +79,28 @@ def test_a_failed_folder_leaves_the_earlier_one(tmp_path):
 
 def test_a_new_folder_replaces_the_earlier_one_wholly(tmp_path):
     target = tmp_path / "city"
-    with atomic_folder(target) as part:
+    with atomic_folder(target, mark="old.npy") as part:
         (part / "old.npy").write_bytes(b"1")
-    with atomic_folder(target) as part:
+    with atomic_folder(target, mark="old.npy") as part:
         (part / "new.npy").write_bytes(b"2")
     assert [path.name for path in target.iterdir()] == ["new.npy"]
+
+
+def test_a_folder_of_another_kind_is_never_replaced(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"1")
+    with (
+        pytest.raises(InputError, match="holds other files, which would be replaced"),
+        atomic_folder(tmp_path, mark="city.json"),
+    ):
+        pass
+    assert (tmp_path / "photo.jpg").exists()
+
+
+def test_an_empty_folder_may_be_replaced(tmp_path):
+    (tmp_path / "city").mkdir()
+    with atomic_folder(tmp_path / "city", mark="city.json") as part:
+        (part / "city.json").write_text("{}")
+    assert (tmp_path / "city" / "city.json").exists()
 
 
 def test_what_a_kill_left_is_swept_and_nothing_else(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fabricgen.cli.console import progress
-from fabricgen.learn.task import TrainSettings, train
+from fabricgen.learn import TrainSettings, train
 from fabricgen.settings import fill, load
 
 
@@ -23,8 +23,10 @@ def main() -> None:
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     settings, out = Path(sys.argv[1]), Path(sys.argv[2])
+    values = load(settings)
     with progress("train") as on_step:
-        weights = train(fill(TrainSettings, load(settings)), out=out, on_step=on_step)
+        chosen = fill(TrainSettings, values.get("trainer", values), where="trainer")
+        weights = train(chosen, out=out, on_step=on_step)
     print(f"weights written to {weights}")
 
 

@@ -23,12 +23,14 @@ def train(
     """
     values = read_settings("train", overrides, config_dir=config_dir, settings=settings)
 
-    from ..learn.task import TrainSettings
-    from ..learn.task import train as run
+    from ..learn import TrainSettings
+    from ..learn import train as run
     from ..settings import fill
 
     with console.progress("train") as on_step:
         weights = run(
-            fill(TrainSettings, values["trainer"], where="trainer"), out=out, on_step=on_step
+            fill(TrainSettings, values.get("trainer", values), where="trainer"),
+            out=out,
+            on_step=on_step,
         )
     console.show({"weights": str(weights)}, text=f"weights written to {weights}")
