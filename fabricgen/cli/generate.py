@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,8 +62,11 @@ def with_options(
 
 def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -> None:
     """Runs the loop and shows its scores; what `generate` and `demo` share."""
-    from ..design import generate_to_folder
+    from ..design import LoopSettings, generate_to_folder
+    from ..settings import fill
 
+    names = [field.name for field in fields(LoopSettings)]
+    chosen = fill(LoopSettings, {name: settings[name] for name in names if name in settings})
     with console.progress("generate") as on_step:
         generate_to_folder(
             site,
@@ -71,7 +75,7 @@ def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -
             count=settings["count"],
             seed=settings["seed"],
             out=out,
-            settings=settings,
+            settings=chosen,
             on_step=on_step,
         )
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
