@@ -1,0 +1,217 @@
+"""From boxes to footprints: straight walls, party walls that meet, nothing on a street.
+
+The order matters. Boxes are turned and snapped while they are still rectangles; only what is then
+left in the way of a street, the site's edge or a larger building is cut off, by a straight line
+across the box where that costs little, along the obstacle's own line where it does not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from fabricgen.vectorize.rectangles import canonical, polygons, settle_angles, snap_edges
+from fabricgen.vectorize.settings import DrawSettings
+
+GRID_M = 0.001  # footprints are unions on this grid, so that equal walls are one wall
+INSIDE_M = 0.01  # walls keep this much off the site's edge; far below what a plan shows
+SQUARE_SHARE = 0.8  # a straight cut across the box is taken if it keeps this much of a true cut
+SPUR_M = 1.2  # spikes and notches thinner than this are cleaned away
+VISIBLE_M2 = 0.2  # smaller changes of a footprint are not worth new corners
+NOTHING_M2 = 1e-6  # overlaps below this are rounding
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """One building in frame coordinates."""
+
+    shape: Polygon
+    floors: int
+
+
+def draw_buildings(
+    boxes: np.ndarray,
+    *,
+    obstacles: Sequence[BaseGeometry],
+    site: BaseGeometry,
+    settings: DrawSettings,
+) -> list[Footprint]:
+    """Footprints of the buildings that boxes describe.
+
+    Args:
+        boxes: Store rows (N, 7) in frame coordinates.
+        obstacles: What no wall may stand on: carriageways and paths with their setback.
+        site: The site in frame coordinates.
+        settings: What counts as clean.
+
+    Returns:
+        Disjoint footprints inside the site, off every obstacle, largest first.
+    """
+    boxes = canonical(boxes)
+    if len(boxes) == 0:
+        return []
+    boxes = snap_edges(settle_angles(boxes, settings), settings)
+    boxes = boxes[np.argsort(-_building_area(boxes), kind="stable")]
+    fixed = shapely.STRtree([*_around(site, INSIDE_M), *obstacles])
+    pieces = _cut_pieces(boxes, _outlines(boxes, site, settings), fixed, settings)
+    floors = _floors(boxes, settings)
+    drawn: list[Footprint] = []
+    for building in dict.fromkeys(boxes[:, 6]):
+        rows = [k for k in np.flatnonzero(boxes[:, 6] == building) if pieces[k] is not None]
+        if rows:
+            areas = np.array([pieces[k].area for k in rows])
+            storeys = max(1, round(float(np.average(floors[rows], weights=areas))))
+            shape = _close_slits([pieces[k] for k in rows], fixed)
+            drawn += [Footprint(part, storeys) for part in clean_footprint(shape, settings)]
+    return _disjoint(drawn, settings)
+
+
+def clean_footprint(shape: BaseGeometry, settings: DrawSettings) -> list[Polygon]:
+    """Parts of a footprint that are buildings, without spikes and tiny courts."""
+    opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
+    # A hole may be a notch that a hair's breadth closes, which only opening tells apart.
+    holes = shapely.get_num_interior_rings(shapely.get_parts(shape)).any()
+    if holes or abs(opened.area - shape.area) >= VISIBLE_M2:
+        shape = opened.intersection(shape)
+    return [
+        _without_dents(part, settings)
+        for part in parts(shape)
+        if part.area >= settings.min_building_m2
+        and not part.buffer(-settings.min_width_m / 2, join_style="mitre").is_empty
+    ]
+
+
+def parts(shape: BaseGeometry) -> list[Polygon]:
+    """The polygons of any geometry, lines and points left out."""
+    if isinstance(shape, Polygon):
+        return [] if shape.is_empty else [shape]
+    return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+
+
+def _building_area(boxes: np.ndarray) -> np.ndarray:
+    """Summed box area of each box's building, (N,)."""
+    _, number = np.unique(boxes[:, 6], return_inverse=True)
+    return np.bincount(number, boxes[:, 2] * boxes[:, 3])[number]
+
+
+def _floors(boxes: np.ndarray, settings: DrawSettings) -> np.ndarray:
+    """Storeys of each box; a box that does not know takes the median of those that do."""
+    known = boxes[:, 5][np.isfinite(boxes[:, 5])]
+    fallback = np.median(known) if len(known) else settings.default_floors
+    return np.where(np.isfinite(boxes[:, 5]), boxes[:, 5], fallback)
+
+
+def _around(site: BaseGeometry, margin_m: float) -> list[Polygon]:
+    """What lies outside the site or within a margin of its edge, as far as boxes may reach."""
+    outside = shapely.box(*site.bounds).buffer(300.0, join_style="mitre")
+    return parts(outside.difference(site.buffer(-margin_m, join_style="mitre")))
+
+
+def _outlines(boxes: np.ndarray, site: BaseGeometry, settings: DrawSettings) -> np.ndarray:
+    """Boxes as polygons; those that reach far over the site's edge step back from it.
+
+    A wall a little over the edge stays a party wall on it; one cut off further in would show.
+    """
+    shapes = polygons(boxes)
+    margin = shapely.union_all(_around(site, settings.edge_gap_m))
+    reach = site.buffer(settings.snap_m, join_style="mitre")
+    for k in np.flatnonzero(~shapely.covers(reach, shapes)):
+        cut = _cut(shapes[k], float(boxes[k, 4]), [margin], settings.keep_share)
+        shapes[k] = cut if cut is not None else Polygon()
+    return shapes
+
+
+def _cut_pieces(
+    boxes: np.ndarray, shapes: np.ndarray, fixed: shapely.STRtree, settings: DrawSettings
+) -> list[Polygon | None]:
+    """Each box without what is in its way, None where too little is left; largest go first."""
+    tree = shapely.STRtree(shapes)
+    placed: list[Polygon | None] = []
+    for k, shape in enumerate(shapes):
+        if shape.is_empty:
+            placed.append(None)
+            continue
+        others = [
+            placed[j]
+            for j in sorted(tree.query(shape, predicate="intersects"))
+            if j < k and boxes[j, 6] != boxes[k, 6] and placed[j] is not None
+        ]
+        blocked = [fixed.geometries[j] for j in sorted(fixed.query(shape, predicate="intersects"))]
+        placed.append(_cut(shape, float(boxes[k, 4]), blocked + others, settings.keep_share))
+    return placed
+
+
+def _cut(
+    shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry], keep_share: float
+) -> Polygon | None:
+    inside = [shape.intersection(obstacle) for obstacle in obstacles]
+    inside = [part for part in inside if part.area > NOTHING_M2]
+    if not inside:
+        return shape
+    left = max(parts(shape.difference(shapely.union_all(inside))), key=lambda p: p.area, default=None)
+    if left is None or left.area < keep_share * shape.area:
+        return None
+    square = _cut_square(shape, angle, inside)
+    if square is not None and square.area >= SQUARE_SHARE * left.area:
+        return square
+    return left
+
+
+def _cut_square(
+    shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry]
+) -> Polygon | None:
+    """The box cut by lines along its own walls until no obstacle is left in it."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    to_local = np.array([[cos, -sin], [sin, cos]])  # (x, y) = (u, v) @ to_local
+    local = shapely.get_coordinates(shape) @ to_local
+    low, high = local.min(axis=0), local.max(axis=0)
+    for obstacle in sorted((p for o in obstacles for p in parts(o)), key=lambda p: -p.area):
+        points = shapely.get_coordinates(obstacle) @ to_local
+        start, end = np.maximum(points.min(axis=0), low), np.minimum(points.max(axis=0), high)
+        if np.any(end - start < 1e-9):
+            continue
+        # Four ways to step back; take the one that loses least.
+        size = high - low
+        lost = np.concatenate([(end - low) / size, (high - start) / size])
+        side = int(lost.argmin())
+        if side < 2:
+            low[side] = end[side]
+        else:
+            high[side - 2] = start[side - 2]
+        if np.any(high - low < 1e-6):
+            return None
+    ring = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
+    return Polygon(ring @ to_local.T)
+
+
+def _close_slits(pieces: Sequence[Polygon], fixed: shapely.STRtree) -> BaseGeometry:
+    """One building's pieces as one shape; slits between its wings close if nothing is in them."""
+    shape = shapely.union_all(pieces, grid_size=GRID_M)
+    closed = shape.buffer(SPUR_M / 2, join_style="mitre").buffer(-SPUR_M / 2, join_style="mitre")
+    added = closed.difference(shape)
+    if added.area < VISIBLE_M2:
+        return shape
+    near = fixed.geometries[fixed.query(added, predicate="intersects")]
+    return shape if shapely.area(shapely.intersection(near, added)).sum() > NOTHING_M2 else closed
+
+
+def _without_dents(shape: Polygon, settings: DrawSettings) -> Polygon:
+    """The outline without needless points and the holes without the tiny ones."""
+    holes = [ring for ring in shape.interiors if Polygon(ring).area >= settings.min_court_m2]
+    return Polygon(shape.exterior, holes).simplify(0.01)
+
+
+def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footprint]:
+    """Largest first, each without what an earlier one covers."""
+    ordered = sorted(footprints, key=lambda f: (-f.shape.area, f.shape.bounds))
+    tree = shapely.STRtree([f.shape for f in ordered])
+    kept: dict[int, list[Polygon]] = {}
+    for k, footprint in enumerate(ordered):
+        earlier = [p for j in tree.query(footprint.shape) if j < k for p in kept[j]]
+        clash = [p for p in earlier if p.intersection(footprint.shape).area > NOTHING_M2]
+        left = footprint.shape.difference(shapely.union_all(clash)) if clash else footprint.shape
+        kept[k] = clean_footprint(left, settings) if clash else [footprint.shape]
+    return [Footprint(part, ordered[k].floors) for k, shapes in kept.items() for part in shapes]
