@@ -66,7 +66,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(stor
 
 @pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(stores, tmp_path):
-    plan = {**vars(settings(stores, checkpoint_minutes=0, max_steps=400, log_steps=1))}
+    plan = {**vars(settings(stores, checkpoint_minutes=0, max_steps=200, validation_items=0, log_steps=1))}
     (tmp_path / "settings.json").write_text(json.dumps(plan))
     script = Path(__file__).with_name("run_toy.py")
     command = [
@@ -75,7 +75,7 @@ def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(store
         str(tmp_path / "settings.json"),
         str(tmp_path / "killed"),
     ]
-    kill_at = random.Random(4).randrange(3, 200)
+    kill_at = random.Random(4).randrange(3, 150)
     process = subprocess.Popen(
         command, cwd=Path(__file__).parents[2], env={"PYTHONPATH": ".", "OMP_NUM_THREADS": "1"}
     )
@@ -86,7 +86,7 @@ def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(store
             break
         time.sleep(0.005)
     assert process.wait() == -signal.SIGKILL
-    assert kill_at - 1 <= resume.latest(tmp_path / "killed")[1]["step"] < 400
+    assert kill_at - 1 <= resume.latest(tmp_path / "killed")[1]["step"] < 200
     train(plan, out=tmp_path / "killed")
     train({**plan, "checkpoint_minutes": 5.0}, out=tmp_path / "whole")
     assert_same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "killed"))
