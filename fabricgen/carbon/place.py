@@ -132,8 +132,9 @@ class Place:
         ]
         for rank, line in enumerate(applies):
             name = line.format(**codes)
-            if name in table() or name in self.region.factors:
-                return name, rank > 0 and slot not in GENERAL
+            if name in table():
+                general = factor(name).region == "GLOBAL" or "{place}" in applies[0]
+                return name, rank > 0 and general and slot not in GENERAL
         raise SettingsError(
             f"carbon region {self.region.name}: no factor for {slot}",
             f"add one of {', '.join(line.format(**codes) for line in applies)}",

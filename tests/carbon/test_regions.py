@@ -1,0 +1,95 @@
+import pytest
+
+from fabricgen.carbon import locate, region_for, region_names
+from fabricgen.carbon.energy import intensity
+from fabricgen.carbon.factors import factor
+from fabricgen.carbon.place import SLOTS, USES, Reader
+from fabricgen.carbon.regions import region, region_from
+from fabricgen.errors import FormatError, SettingsError
+
+CITIES = {
+    "fi": (24.94, 60.17), "cn-sh": (121.47, 31.23), "cn-bj": (116.4, 39.9), "uk": (-0.12, 51.5),
+    "de": (8.68, 50.11), "pl": (18.63, 54.35), "fr": (2.35, 48.86), "us": (-74.0, 40.71),
+    "jp": (139.7, 35.68), "sg": (103.85, 1.29), "au": (151.2, -33.87), "ie": (-6.26, 53.35),
+    "br": (-46.63, -23.55), "ca": (-123.1, 49.25), "hk": (114.17, 22.3), "cn": (104.06, 30.67),
+    "ch": (6.14, 46.2), "eu": (20.46, 44.8), "world": (36.82, -1.29), "se": (18.07, 59.33),
+    "at": (16.37, 48.2), "es": (2.17, 41.39), "ee": (24.75, 59.44), "no": (10.75, 59.91),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "at"), CITIES.items())
+def test_a_city_finds_its_preset(name, at):
+    assert region_for(*at) == name
+
+
+def test_the_reason_says_when_a_border_is_near_and_when_nothing_fits():
+    assert "close to France" in locate(6.14, 46.2).reason
+    assert "world averages" in locate(36.82, -1.29).reason
+    assert "close to" not in locate(2.35, 48.86).reason
+
+
+def test_a_harbor_belongs_to_its_coast():
+    assert region_for(25.0, 60.12) == "fi"
+
+
+def test_coordinates_that_are_not_degrees_are_refused():
+    with pytest.raises(SettingsError, match="are not degrees; give longitude, then latitude"):
+        locate(385000.0, 6672000.0)
+
+
+@pytest.mark.parametrize("name", region_names())
+def test_every_preset_finds_a_factor_for_every_slot_and_use(name, place):
+    read = Reader(place(name))
+    for slot in SLOTS:
+        assert read(slot).shape == (1,)
+    assert 0 < float(read.per_kwh(region(name).electricity)[0]) < 1.2
+    assert 0 < float(read.per_kwh("heat")[0]) < 0.5 and 0.15 < float(read.per_kwh("gas")[0]) < 0.25
+    for use in USES:
+        energy, _ = intensity(read.place, use)
+        parts = [*energy.base.values(), *energy.heating.values(), energy.cooling]
+        assert all(float(part[0]) >= 0 for part in parts)
+        assert 15 < sum(float(part[0]) for part in parts) < 800
+
+
+def test_shanghai_is_shanghai_grid_and_climate():
+    shanghai = region("cn-sh")
+    assert (shanghai.electricity, shanghai.climate) == (
+        "grid.cn.province.shanghai.2023", "cnz-hscw",
+    )  # fmt: skip
+
+
+def test_china_mixes_no_life_cycle_factor_and_hebei_stays_far_above_yunnan():
+    chinese = [name for name in region_names() if name.startswith("cn")]
+    assert not any("ember" in region(name).electricity for name in chinese)
+    hebei, yunnan = (factor(f"grid.cn.province.{p}.2023").value for p in ("hebei", "yunnan"))
+    assert hebei / yunnan == pytest.approx(4.9, abs=0.05)
+
+
+def test_district_heat_by_energy_becomes_kwh(place):
+    assert float(Reader(place("cn-bj")).per_kwh("heat")[0]) == pytest.approx(0.396)
+
+
+def test_what_stands_in_for_a_missing_row_is_listed(place):
+    of = place("fi")
+    Reader(of)("u_wall")
+    Reader(of)("hdd")
+    assert "a value of DE" in of.fall_throughs["u_wall"].text
+    Reader(place("uk"))("u_wall")
+    assert "u_wall" not in place("uk").fall_throughs
+
+
+def test_a_misspelt_preset_suggests_the_right_one():
+    with pytest.raises(
+        SettingsError, match="there is no carbon region 'cn-shh'; did you mean cn-sh"
+    ):
+        region("cn-shh")
+
+
+def test_an_unknown_or_missing_field_is_named():
+    fields = {"name": "x", "title": "X", "country": "x", "electricity": "grid.ember.eu.2024"}
+    with pytest.raises(
+        FormatError, match="the fields climate, tree_climate, soil_climate are miss"
+    ):
+        region_from(fields)
+    with pytest.raises(FormatError, match="no field 'climat'; did you mean climate"):
+        region_from(fields | {"climat": "uk"})
