@@ -246,7 +246,9 @@ def _no_street(points: np.ndarray) -> StreetView:
     nowhere = np.full(count, -1, np.int64)
     walk = points[:, 1] // 32 * WINDOW_M + points[:, 0]
     far = np.full(count, FAR_M, np.float32)
-    return StreetView(far, points.copy(), zero, np.zeros(count, np.float32), nowhere + 5, walk, nowhere)
+    return StreetView(
+        far, points.copy(), zero, np.zeros(count, np.float32), nowhere + 5, walk, nowhere
+    )
 
 
 def _smallest_neighbor(labels: np.ndarray, blocked: np.ndarray) -> np.ndarray:

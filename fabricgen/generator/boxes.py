@@ -51,7 +51,7 @@ def corners(boxes: Tensor) -> Tensor:
 
 
 def half_extent(boxes: Tensor, direction: Tensor) -> Tensor:
-    """Half the length of each box's shadow on a unit direction (..., 2). [m]"""
+    """Half the length of each box's shadow on a unit direction (..., 2) [m]."""
     along, across = axes(boxes[..., 4])
     return (
         boxes[..., 2] * (along * direction).sum(-1).abs()
@@ -60,7 +60,7 @@ def half_extent(boxes: Tensor, direction: Tensor) -> Tensor:
 
 
 def point_distance(points: Tensor, boxes: Tensor) -> Tensor:
-    """Signed distance from points (..., 2) to boxes (..., 5), negative inside. [m]"""
+    """Signed distance from points (..., 2) to boxes (..., 5), negative inside [m]."""
     along, across = axes(boxes[..., 4])
     offset = points - boxes[..., :2]
     outside_w = (offset * along).sum(-1).abs() - boxes[..., 2] / 2
@@ -70,7 +70,7 @@ def point_distance(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def penetration(first: Tensor, second: Tensor) -> Tensor:
-    """How deep two boxes reach into each other, (...), by separating axes. [m]
+    """How deep two boxes reach into each other, (...), by separating axes [m].
 
     Zero or less: apart. The least shift along one of the four wall directions that parts them.
     """
@@ -116,7 +116,7 @@ def segment_distance(points: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def depth_into_roads(boxes: Tensor, ends: Tensor, width_m: Tensor) -> Tensor:
-    """How deep each box reaches into each road, by the box's corners, middles and the road's axis.
+    """How deep each box reaches into each road, by separating axes.
 
     Args:
         boxes: (..., 5).
@@ -160,7 +160,7 @@ def edge_candidates(boxes: Tensor, center: Tensor, half_m: Tensor, direction: Te
 
 
 def _clip(ring: Tensor, axis: int, half: Tensor) -> Tensor:
-    """Clip convex rings (..., P, 2) by coordinate `axis` <= half; (..., 2 P, 2) with doubled points."""
+    """Clip convex rings (..., P, 2) by coordinate `axis` <= half; doubling their points."""
     following = ring.roll(-1, dims=-2)
     here, there = half - ring[..., axis], half - following[..., axis]  # positive inside
     span = torch.where((here - there).abs() < 1e-9, torch.ones_like(here), here - there)

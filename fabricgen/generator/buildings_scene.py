@@ -12,7 +12,6 @@ from fabricgen.generator.blocks import (
     GRID,
     WINDOW_M,
     Streets,
-    cell_of,
     grid_points,
     label_blocks,
     rank_cells,
@@ -161,9 +160,7 @@ def near_boxes(centers: np.ndarray, pool: np.ndarray, allowed: np.ndarray, keep:
     return _smallest(np.where(allowed, distance, np.inf), keep)
 
 
-def near_setbacks(
-    walk: np.ndarray, pool_walk: np.ndarray, allowed: np.ndarray
-) -> np.ndarray:
+def near_setbacks(walk: np.ndarray, pool_walk: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Setbacks of the two nearest buildings on the same side of the street, NaN if none.
 
     Args:
@@ -185,7 +182,12 @@ def near_setbacks(
 
 
 def progress(
-    scene: Scene, *, count: np.ndarray, share: np.ndarray, far: np.ndarray, last: np.ndarray,
+    scene: Scene,
+    *,
+    count: np.ndarray,
+    share: np.ndarray,
+    far: np.ndarray,
+    last: np.ndarray,
     block_share: np.ndarray,
 ) -> np.ndarray:
     """The running account shown at each step.

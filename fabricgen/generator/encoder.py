@@ -6,7 +6,7 @@ quick at both.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class TrunkBlock(nn.Module):
@@ -19,14 +19,16 @@ class TrunkBlock(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.norm_mid = nn.LayerNorm(width)
-        self.mix = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
+        self.mix = nn.Sequential(
+            nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width)
+        )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T, width) to the same shape."""
         batch, count, width = tokens.shape
         qkv = self.qkv(self.norm_in(tokens)).view(batch, count, 3, self.heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, T, d)
-        seen = F.scaled_dot_product_attention(query, key, value)
+        seen = functional.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.out(seen.transpose(1, 2).reshape(batch, count, width))
         return tokens + self.mix(self.norm_mid(tokens))
 
@@ -78,9 +80,9 @@ class RasterEncoder(nn.Module):
         Returns:
             Fine map (B, fine, G / 2, G / 2) and coarse tokens (B, (G / 4) ** 2, width).
         """
-        fine = self.stem(F.pixel_unshuffle(raster, 2))
+        fine = self.stem(functional.pixel_unshuffle(raster, 2))
         fine = fine + self.near(fine)  # (B, fine, G/2, G/2)
-        coarse = F.pixel_unshuffle(fine, 2)  # (B, 4 fine, G/4, G/4)
+        coarse = functional.pixel_unshuffle(fine, 2)  # (B, 4 fine, G/4, G/4)
         edge = coarse.shape[-1]
         tokens = self.down(coarse.flatten(2).transpose(1, 2)) + self.place
         tokens = tokens + self.overall(overall)[:, None]
@@ -88,5 +90,5 @@ class RasterEncoder(nn.Module):
             tokens = block(tokens)
         tokens = self.norm(tokens)
         back = self.up(tokens).transpose(1, 2).unflatten(2, (edge, edge))
-        fine = fine + F.pixel_shuffle(back, 2)
+        fine = fine + functional.pixel_shuffle(back, 2)
         return fine + self.last(fine), tokens

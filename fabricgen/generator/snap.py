@@ -33,13 +33,11 @@ SIZE = SnapRange(math.log(1.5), math.log(220.0), 100, 0.03)
 OFFSET = SnapRange(-6.0, 6.0, 24, 0.22)
 
 
-def snap_log_prob(
-    logits: Tensor, candidates: Tensor, target: Tensor, *, spec: SnapRange
-) -> Tensor:
+def snap_log_prob(logits: Tensor, candidates: Tensor, target: Tensor, *, spec: SnapRange) -> Tensor:
     """Log density of `target` under the mixture.
 
     Args:
-        logits: Weights of bins, then of candidates; -inf where a candidate is absent, (R, bins + K).
+        logits: Weights of bins, then of candidates; -inf where there is none, (R, bins + K).
         candidates: Values, (R, K).
         target: (R,).
         spec: The range.
@@ -60,7 +58,7 @@ def snap_log_prob(
 def snap_draw(
     logits: Tensor, candidates: Tensor, *, spec: SnapRange, nucleus: float, rng: torch.Generator
 ) -> Tensor:
-    """Draw one number per row: uniformly inside a bin, exactly at a candidate. (R,)"""
+    """Draw one number per row: uniformly inside a bin, exactly at a candidate, (R,)."""
     chosen = draw_nucleus(logits, nucleus=nucleus, rng=rng)
     within = torch.rand(chosen.shape, generator=rng, device=chosen.device)
     binned = spec.low + (chosen + within) * spec.step
@@ -69,7 +67,7 @@ def snap_draw(
 
 
 def draw_nucleus(logits: Tensor, *, nucleus: float, rng: torch.Generator) -> Tensor:
-    """Draw an index per row from the likeliest ones that hold `nucleus` of the probability, (R,)."""
+    """Draw an index per row, (R,), from the likeliest that hold `nucleus` of the probability."""
     share, order = logits.softmax(-1).sort(dim=-1, descending=True)
     before = share.cumsum(-1) - share
     kept = torch.where(before < nucleus, share, torch.zeros_like(share))
