@@ -236,8 +236,10 @@ def stack(layouts: Sequence[Layout]) -> Layout:
     if len({layout.pixel_m for layout in layouts}) != 1:
         raise LayoutError("layout: pixels of different size in one batch", "resample first")
     fields = ("cover", "height_m", "allowed", "height_known")
-    joined = [torch.cat([getattr(layout, name) for layout in layouts]) for name in fields]
-    return Layout(*joined, pixel_m=layouts[0].pixel_m)
+    cover, height_m, allowed, height_known = (
+        torch.cat([getattr(layout, name) for layout in layouts]) for name in fields
+    )
+    return Layout(cover, height_m, allowed, height_known, layouts[0].pixel_m)
 
 
 def crop(layout: Layout, rows: slice, cols: slice) -> Layout:

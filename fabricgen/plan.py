@@ -5,6 +5,7 @@ A `Plan` is what a designer edits and what is scored: `rasterize` draws it to a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -71,12 +72,13 @@ class Plan:
     trees: gpd.GeoDataFrame
 
 
-def layer(name: str, crs: str, rows: Iterable[dict] = ()) -> gpd.GeoDataFrame:
+def layer(name: str, crs: str, rows: Iterable[dict[str, Any]] = ()) -> gpd.GeoDataFrame:
     """A layer with its columns, from records that hold `geometry`; also when there are none."""
     rows = list(rows)
     columns = LAYERS[name]
-    table = {column: [row.get(column) for row in rows] for column in columns}
-    for column, values in table.items():
+    table = {}
+    for column in columns:
+        values = [row.get(column) for row in rows]
         if column not in TEXT_COLUMNS:
             table[column] = np.array(values, dtype=np.float64)
         else:
