@@ -151,7 +151,7 @@ def _mask(layout: Layout, inside: Tensor) -> Tensor:
 
 
 def _matched(context: Layout, layout: Layout) -> Layout:
-    """The state before with one item for each layout."""
+    """The state before on the layout's grid, in its precision; one item stands for all layouts."""
     same_grid = context.cover.shape[2:] == layout.cover.shape[2:]
     if not same_grid or context.pixel_m != layout.pixel_m:
         raise LayoutError(
@@ -165,17 +165,13 @@ def _matched(context: Layout, layout: Layout) -> Layout:
             f"carbon: {context.cover.shape[0]} contexts for {count} layouts", "give 1 or as many"
         )
     like = layout.cover
-    return Layout(
-        context.cover.to(like).expand_as(like), context.height_m.to(like).expand(count, -1, -1),
-        context.allowed.expand(count, -1, -1), context.height_known.expand(count, -1, -1),
-        context.pixel_m,
-    )  # fmt: skip
+    return replace(context, cover=context.cover.to(like), height_m=context.height_m.to(like))
 
 
 def _known(layout: Layout, mask: Tensor) -> frozenset[int]:
     """Surfaces that no open pixel of the site may hide."""
-    open_ground = (layout.unknown > SHARE_TOLERANCE) & mask
-    hidden = layout.allowed[open_ground]
+    open_ground = (layout.unknown > SHARE_TOLERANCE) & mask  # (B, H, W), also for one item
+    hidden = layout.allowed.expand(open_ground.shape)[open_ground]
     return frozenset(
         surface
         for surface in range(len(SURFACES))
