@@ -2,6 +2,15 @@
 
 from fabricgen.carbon.evaluator import evaluate
 from fabricgen.carbon.ledger import Entry, Ledger
-from fabricgen.carbon.regions import Region, locate, region_for, region_names
+from fabricgen.carbon.regions import Region, locate, region, region_for, region_names
 
-__all__ = ["Entry", "Ledger", "Region", "evaluate", "locate", "region_for", "region_names"]
+__all__ = [
+    "Entry",
+    "Ledger",
+    "Region",
+    "evaluate",
+    "locate",
+    "region",
+    "region_for",
+    "region_names",
+]
