@@ -1,6 +1,7 @@
 """The package list is complete, and the wheel works outside the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -63,8 +64,14 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
 def installed(tmp_path_factory):
     """A fresh environment that holds our wheel and sees this one's other packages."""
     where = tmp_path_factory.mktemp("wheel")
+    source = where / "source"  # setuptools leaves its build folders where it builds
+    for name in ("fabricgen", "configs", "checkpoints"):
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=skip)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", str(where), str(ROOT)], check=True, cwd=where)
+    subprocess.run([*build, "-w", str(where), str(source)], check=True, cwd=where)
     (wheel,) = where.glob("*.whl")
     venv.create(where / "env", with_pip=False)
     python = where / "env" / "bin" / "python"
