@@ -1,6 +1,7 @@
-"""Draw it clean: from a proposal of boxes, street pieces and a ground map to a plan."""
+"""Draw it clean: from a proposal of boxes, street pieces and a ground map to a plan on its brief."""
 
+from fabricgen.vectorize.close import Closed, Unmet, close_brief
 from fabricgen.vectorize.drawing import vectorize
 from fabricgen.vectorize.settings import DrawSettings
 
-__all__ = ["DrawSettings", "vectorize"]
+__all__ = ["Closed", "DrawSettings", "Unmet", "close_brief", "vectorize"]

@@ -9,6 +9,7 @@ class DrawSettings:
 
     storey_m: float = 3.0  # height of one storey
     default_floors: int = 3  # where no box of the proposal knows its floors
+    max_floors: int = 60  # closing a brief builds no higher
     setback_m: float = 1.0  # walls stand this far off a carriageway
     path_setback_m: float = 0.3  # and this far off a foot or cycle path
     edge_gap_m: float = 2.0  # walls cut at the site's edge stand this far off it
@@ -16,6 +17,7 @@ class DrawSettings:
     flush_reach_m: float = 20.0  # fronts of neighbors this far apart become flush
     turn_deg: float = 4.5  # walls within this angle of their neighbors turn parallel
     turn_reach_m: float = 45.0  # how far a neighbor may stand for that
+    scale_share: float = 0.15  # closing a brief scales footprints by this much at most
     keep_share: float = 0.35  # a box that keeps less of itself is dropped
     min_building_m2: float = 20.0  # smaller footprints are slivers
     min_width_m: float = 3.0  # so are thinner ones
