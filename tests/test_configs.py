@@ -10,22 +10,24 @@ DRAW = compose("generate")
 TRAIN = compose("train", ["trainer.data=stores"])
 
 
-def _loop_values():
-    from fabricgen.design import LoopSettings
-
-    return {field.name: DRAW[field.name] for field in dataclasses.fields(LoopSettings)}
-
-
-def _everything():
+def _ingest():
     from fabricgen.city.ingest import CitySettings
+
+    return CitySettings, compose("ingest")["ingest"]
+
+
+def _generate():
     from fabricgen.design import LoopSettings
+
+    return LoopSettings, {
+        field.name: DRAW[field.name] for field in dataclasses.fields(LoopSettings)
+    }
+
+
+def _train():
     from fabricgen.learn import TrainSettings
 
-    return {
-        "ingest": (CitySettings, compose("ingest")["ingest"]),
-        "generate": (LoopSettings, _loop_values()),
-        "train": (TrainSettings, TRAIN["trainer"]),
-    }
+    return TrainSettings, TRAIN["trainer"]
 
 
 def _differences(cls, values, prefix=""):
@@ -49,12 +51,12 @@ def _differences(cls, values, prefix=""):
 
 # Choices of the config alone: a training run must be told when to end.
 MAY_DIFFER = {"max_minutes"}
-MAY_LACK = {"models"}
+MAY_LACK = {"models"}  # stages, each with its own test below
 
 
-@pytest.mark.parametrize("verb", ["ingest", "generate", "train"])
-def test_configs_fill_their_dataclass_and_show_its_defaults(verb):
-    cls, values = _everything()[verb]
+@pytest.mark.parametrize("both", [_ingest, _generate, _train])
+def test_configs_fill_their_dataclass_and_show_its_defaults(both):
+    cls, values = both()
     fill(cls, values)
     found = [
         text
@@ -62,6 +64,16 @@ def test_configs_fill_their_dataclass_and_show_its_defaults(verb):
         if text.split(":")[0] not in MAY_DIFFER and text.split(" ")[0] not in MAY_LACK
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("stage", ["streets", "buildings", "ground"])
+def test_configs_of_a_stage_show_its_defaults(stage):
+    from fabricgen.generator.checkpoint import stage_module
+
+    cls = getattr(stage_module(stage), f"{stage.capitalize()}Settings")
+    values = TRAIN["trainer"]["models"][stage]
+    fill(cls, values)
+    assert list(_differences(cls, values)) == []
 
 
 def test_the_brief_has_every_indicator_and_all_are_free():
