@@ -1,6 +1,6 @@
 """What the buildings network is shown: the order of cells, neighbors, streets, snap candidates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ class Place:
     street: Tensor  # (R, 2, 6) see Scene.street
     street_edges: Tensor  # (R, 2, edge)
     setbacks: Tensor  # (R, 2) NaN where there is none
+
+    def repeat(self, times: int) -> "Place":
+        """Each row so many times in a row."""
+        rows = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Place(**{name: rows[name].repeat_interleave(times, dim=0) for name in rows})
 
 
 @dataclass(frozen=True, eq=False)
