@@ -151,7 +151,9 @@ def _cut(
     inside = [part for part in inside if part.area > NOTHING_M2]
     if not inside:
         return shape
-    left = max(parts(shape.difference(shapely.union_all(inside))), key=lambda p: p.area, default=None)
+    left = max(
+        parts(shape.difference(shapely.union_all(inside))), key=lambda p: p.area, default=None
+    )
     if left is None or left.area < keep_share * shape.area:
         return None
     square = _cut_square(shape, angle, inside)
@@ -160,9 +162,7 @@ def _cut(
     return left
 
 
-def _cut_square(
-    shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry]
-) -> Polygon | None:
+def _cut_square(shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry]) -> Polygon | None:
     """The box cut by lines along its own walls until no obstacle is left in it."""
     cos, sin = np.cos(angle), np.sin(angle)
     to_local = np.array([[cos, -sin], [sin, cos]])  # (x, y) = (u, v) @ to_local

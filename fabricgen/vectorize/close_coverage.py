@@ -34,6 +34,7 @@ class _Ground:
     inside: BaseGeometry  # site within its margin
     blocked: BaseGeometry  # streets with their setback, paths, water
     streets: BaseGeometry  # center lines, or the site's edge where there are none
+    trees: BaseGeometry  # canopy; walls may replace it where nothing else is open
 
 
 def close_coverage(
@@ -70,16 +71,20 @@ def _ground_of(plan: Plan, settings: DrawSettings) -> _Ground:
     areas = road_polygons(roads)
     margins = np.where(on_path, settings.path_setback_m, settings.setback_m)
     fixed = plan.paved.geometry[plan.paved["kind"] == "carriageway"].to_numpy()
-    blocked = shapely.union_all([
-        *shapely.buffer(areas, margins),
-        *shapely.buffer(fixed, settings.setback_m),
-        *plan.water.geometry.to_numpy(),
-    ])
+    blocked = shapely.union_all(
+        [
+            *shapely.buffer(areas, margins),
+            *shapely.buffer(fixed, settings.setback_m),
+            *plan.water.geometry.to_numpy(),
+        ]
+    )
     lines = shapely.union_all(roads.geometry.to_numpy()) if len(roads) else plan.site.boundary
     inside = plan.site.buffer(-INSIDE_M, join_style="mitre")
     for shape in (inside, blocked):
         shapely.prepare(shape)
-    return _Ground(inside, blocked, lines)
+    trees = shapely.union_all(plan.green.geometry[plan.green["kind"] == "tree"].to_numpy())
+    shapely.prepare(trees)
+    return _Ground(inside, blocked, lines, trees)
 
 
 def _scale(
@@ -92,8 +97,12 @@ def _scale(
     shapes = shapes.copy()
     group = groups_of(shapes, TOUCH_M)
     count = group.max() + 1
-    done = np.array([np.sqrt(shapely.area(shapes[group == k]).sum()
-                             / shapely.area(drawn[group == k]).sum()) for k in range(count)])
+    done = np.array(
+        [
+            np.sqrt(shapely.area(shapes[group == k]).sum() / shapely.area(drawn[group == k]).sum())
+            for k in range(count)
+        ]
+    )
     open_groups = set(range(count))
     for _ in range(4):
         areas = np.bincount(group, shapely.area(shapes))
@@ -174,8 +183,9 @@ def _repeat(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Repeat buildings of the plan on open ground along streets while area is missing."""
     low_u, low_v, high_u, high_v = ground.inside.bounds
-    grid = np.stack(np.meshgrid(np.arange(low_u, high_u, GRID_M), np.arange(low_v, high_v, GRID_M)),
-                    axis=-1).reshape(-1, 2)
+    grid = np.stack(
+        np.meshgrid(np.arange(low_u, high_u, GRID_M), np.arange(low_v, high_v, GRID_M)), axis=-1
+    ).reshape(-1, 2)
     shapely.prepare(ground.streets)
     for _ in range(MAX_CHANGES):
         areas = shapely.area(shapes)
@@ -184,8 +194,14 @@ def _repeat(
         if missing < 0.01 * goal_m2:
             break
         taken = shapely.union_all(shapely.buffer(shapes, YARD_M, quad_segs=2))
-        added = next((copy for k in donors[:4]
-                      if (copy := _place(shapes[k], grid, taken, ground)) is not None), None)
+        added = next(
+            (
+                copy
+                for k in donors[:4]
+                if (copy := _place(shapes[k], grid, taken, ground)) is not None
+            ),
+            None,
+        )
         if added is None:
             break
         donor = min((k for k in donors), key=lambda k: abs(areas[k] - added.area))
@@ -196,7 +212,7 @@ def _repeat(
 def _place(
     shape: Polygon, grid: np.ndarray, taken: BaseGeometry, ground: _Ground
 ) -> Polygon | None:
-    """A copy of a building at the open place nearest to a street."""
+    """A copy of a building at the open place nearest to a street, trees spared where possible."""
     moves = grid - shapely.get_coordinates(shape.centroid)
     reach = shapely.distance(shapely.points(grid), ground.streets)
     order = np.argsort(reach, kind="stable")
@@ -208,6 +224,8 @@ def _place(
     shapely.prepare(taken)
     fits = shapely.contains(ground.inside, copies) & ~shapely.intersects(ground.blocked, copies)
     fits &= ~shapely.intersects(taken, copies)
+    spared = fits & ~shapely.intersects(ground.trees, copies)
+    fits = spared if spared.any() else fits
     return copies[fits.argmax()] if fits.any() else None
 
 

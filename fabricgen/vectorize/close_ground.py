@@ -20,6 +20,8 @@ FIXED_PAVED = ("path", "carriageway")  # paved ground that never turns green
 BESIDE_M = 0.02  # shapes this near have a common edge
 DUST_M2 = 0.05
 CUT_ROUNDS = 24
+DISTANCE_ROUNDS = 12
+REACH_M = 80.0  # no ground of a site lies much farther from its walls and streets
 YOUNG_CROWN_M = 7.0
 CANDIDATES_PER_M2 = 0.12
 
@@ -40,13 +42,12 @@ def follow_walls(plan: Plan, before: BaseGeometry) -> Plan:
     plan = fell(plan, hit) if hit.any() else plan
     green = [(shape.difference(grown), kind) for shape, kind in _rows(plan.green)]
     paved = [(shape.difference(grown), kind) for shape, kind in _rows(plan.paved)]
-    return _give(replace(plan, green=_layer(plan, "green", green),
-                         paved=_layer(plan, "paved", paved)), left)
+    return _give(
+        replace(plan, green=_layer(plan, "green", green), paved=_layer(plan, "paved", paved)), left
+    )
 
 
-def close_trees(
-    plan: Plan, low: float, high: float, *, seed: int, settings: DrawSettings
-) -> Plan:
+def close_trees(plan: Plan, low: float, high: float, *, seed: int, settings: DrawSettings) -> Plan:
     """Trees planted or felled until the canopy's share of the site is in a range."""
     site_m2 = plan.site.area
     share = tree_area(plan) / site_m2
@@ -89,8 +90,10 @@ def fell(plan: Plan, rows: np.ndarray) -> Plan:
     freed = shapely.union_all(crowns(gone, cover)).difference(stay)
     if not kept.place.size:
         freed = cover
-    green = [(shape.difference(freed) if kind == "tree" else shape, kind)
-             for shape, kind in _rows(plan.green)]
+    green = [
+        (shape.difference(freed) if kind == "tree" else shape, kind)
+        for shape, kind in _rows(plan.green)
+    ]
     plan = replace(plan, green=_layer(plan, "green", green), trees=plan.trees[~rows].copy())
     return _give(plan, freed)
 
@@ -122,21 +125,30 @@ def _plant(plan: Plan, goal_m2: float, rng: np.random.Generator, settings: DrawS
         middle = (low + high) // 2
         low, high = (middle + 1, high) if old.area + grown(middle).area < goal_m2 else (low, middle)
     new = grown(low)
-    green = [(shape if kind == "tree" else shape.difference(new), kind)
-             for shape, kind in _rows(plan.green)]
+    green = [
+        (shape if kind == "tree" else shape.difference(new), kind)
+        for shape, kind in _rows(plan.green)
+    ]
     paved = [(shape.difference(new), kind) for shape, kind in _rows(plan.paved)]
     green = [(shape, kind) for shape, kind in green if kind != "tree"]
     green.append((shapely.union_all([old, new]), "tree"))
     added = [
-        {"id": f"n{number}", "source": SOURCE, "crown_m": float(c), "height_m": float(h),
-         "geometry": shapely.Point(p)}
+        {
+            "id": f"n{number}",
+            "source": SOURCE,
+            "crown_m": float(c),
+            "height_m": float(h),
+            "geometry": shapely.Point(p),
+        }
         for number, (p, c, h) in enumerate(
             zip(points[:low], crown[:low], Trees(points[:low], crown[:low]).height_m, strict=True),
-            start=1 + len(plan.trees))
+            start=1 + len(plan.trees),
+        )
     ]
     trees = layer("trees", plan.crs, [*plan.trees.to_dict("records"), *added])
-    return replace(plan, green=_layer(plan, "green", green),
-                   paved=_layer(plan, "paved", paved), trees=trees)
+    return replace(
+        plan, green=_layer(plan, "green", green), paved=_layer(plan, "paved", paved), trees=trees
+    )
 
 
 def _thin(plan: Plan, goal_m2: float, rng: np.random.Generator) -> Plan:
@@ -156,55 +168,116 @@ def _thin(plan: Plan, goal_m2: float, rng: np.random.Generator) -> Plan:
 def _crown_ground(plan: Plan) -> BaseGeometry:
     """Ground that crowns may cover: no walls, carriageways, water or ways."""
     ways = plan.paved.geometry[plan.paved["kind"].isin(FIXED_PAVED)].to_numpy()
-    return plan.site.difference(shapely.union_all([
-        plan.buildings.union_all(), road_area(plan), plan.water.union_all(), *ways,
-    ]))
+    return plan.site.difference(
+        shapely.union_all(
+            [
+                plan.buildings.union_all(),
+                road_area(plan),
+                plan.water.union_all(),
+                *ways,
+            ]
+        )
+    )
 
 
 def bare_ground(plan: Plan) -> BaseGeometry:
     """What no layer covers."""
-    return plan.site.difference(shapely.union_all([
-        *plan.buildings.geometry, *plan.green.geometry, *plan.paved.geometry,
-        *plan.water.geometry, road_area(plan, paths=True),
-    ]))
+    return plan.site.difference(
+        shapely.union_all(
+            [
+                *plan.buildings.geometry,
+                *plan.green.geometry,
+                *plan.paved.geometry,
+                *plan.water.geometry,
+                road_area(plan, paths=True),
+            ]
+        )
+    )
 
 
 def _lay_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
+    """Bare patches turn to lawn, then the parts of yards that lie farthest from walls and streets."""
     lawn = shapely.union_all(plan.green.geometry.to_numpy())
     bare = [part for part in parts(bare_ground(plan)) if part.area > DUST_M2]
+    taken, _ = _choose(bare, wanted_m2, beside=lawn, settings=settings)
     paved = _rows(plan.paved)
-    yards = [shape for shape, kind in paved if kind not in FIXED_PAVED]
-    taken, left = _choose(bare, wanted_m2, beside=lawn, settings=settings)
-    more, yards = _choose(yards, left, beside=shapely.union_all([lawn, *taken]), settings=settings,
-                          keep=True)
+    yards = shapely.union_all([shape for shape, kind in paved if kind not in FIXED_PAVED])
+    left = wanted_m2 - sum(shape.area for shape in taken)
+    edge = shapely.union_all([plan.buildings.union_all(), road_area(plan)])
+    more, yards = _by_distance(yards, edge, left, far=True, settings=settings)
     green = [*_rows(plan.green), *((shape, "grass") for shape in [*taken, *more])]
     paved = [(shape, kind) for shape, kind in paved if kind in FIXED_PAVED]
     paved += [(shape, "yard") for shape in yards]
-    return replace(plan, green=_layer(plan, "green", _dissolved(green)),
-                   paved=_layer(plan, "paved", paved))
+    return replace(
+        plan, green=_layer(plan, "green", _dissolved(green)), paved=_layer(plan, "paved", paved)
+    )
 
 
 def _pave_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
-    """Lawn beside paved ground is paved, other lawn left bare; shrubs only after all lawn."""
-    hard = shapely.union_all([*plan.paved.geometry, road_area(plan, paths=True)])
+    """Lawn along walls and streets is paved, an even strip of it; shrubs only after all lawn."""
+    edge = shapely.union_all([plan.buildings.union_all(), road_area(plan)])
     green = _rows(plan.green)
     paved, rest = _rows(plan.paved), [row for row in green if row[1] == "tree"]
     left = wanted_m2
     for kind in ("grass", "shrub"):
-        shapes = [shape for shape, name in green if name == kind]
-        before = left
-        taken, kept = _choose(shapes, left, beside=hard, settings=settings, keep=True)
-        left = before - sum(shape.area for shape in taken)
-        paved += [(s, "yard") for s in taken if shapely.dwithin(s, hard, BESIDE_M)]
+        ground = shapely.union_all([shape for shape, name in green if name == kind])
+        taken, kept = _by_distance(ground, edge, left, far=False, settings=settings)
+        left -= sum(shape.area for shape in taken)
+        paved += [(shape, "yard") for shape in taken]
         rest += [(shape, kind) for shape in kept]
-    return replace(plan, green=_layer(plan, "green", rest), paved=_layer(plan, "paved", paved))
+    fixed = [(shape, kind) for shape, kind in paved if kind in FIXED_PAVED]
+    yards = [(shape, "yard") for shape, kind in paved if kind not in FIXED_PAVED]
+    return replace(
+        plan,
+        green=_layer(plan, "green", rest),
+        paved=_layer(plan, "paved", fixed + _dissolved(yards)),
+    )
 
 
-def _choose(shapes, wanted_m2, *, beside, settings, keep=False):  # noqa: ANN001, ANN202
+def _by_distance(
+    ground: BaseGeometry,
+    edge: BaseGeometry,
+    wanted_m2: float,
+    *,
+    far: bool,
+    settings: DrawSettings,
+) -> tuple[list[Polygon], list[Polygon]]:
+    """The part of a ground that lies farther (or nearer) than some distance from walls and streets.
+
+    The distance is the one that gives the wanted area; patches too small to draw are left out.
+
+    Returns:
+        What is taken and what stays.
+    """
+    if wanted_m2 < settings.min_patch_m2 / 4 or ground.is_empty:
+        return [], parts(ground)
+    if ground.area <= wanted_m2:
+        return parts(ground), []
+
+    def cut(distance_m: float) -> tuple[list[Polygon], list[Polygon]]:
+        strip = edge.buffer(distance_m, join_style="mitre", mitre_limit=2.0)
+        near, away = parts(ground.intersection(strip)), parts(ground.difference(strip))
+        taken, stay = (away, near) if far else (near, away)
+        drawn = [p for p in taken if p.area >= settings.min_patch_m2 / 2]
+        return drawn, stay + [p for p in taken if p.area < settings.min_patch_m2 / 2]
+
+    low, high = 0.0, REACH_M
+    for _ in range(DISTANCE_ROUNDS):
+        middle = (low + high) / 2
+        enough = sum(p.area for p in cut(middle)[0]) >= wanted_m2
+        # A wider strip takes more of what is near and less of what is far.
+        low, high = (middle, high) if enough == far else (low, middle)
+    taken, stay = cut(low if far else high)
+    return taken, stay
+
+
+def _choose(
+    shapes: list[Polygon], wanted_m2: float, *, beside: BaseGeometry, settings: DrawSettings
+) -> tuple[list[Polygon], list[Polygon]]:
     """Whole shapes up to a wanted area, those beside a neighbor first; the last one is cut.
 
     Returns:
-        The chosen shapes, and either the shapes that stay (`keep`) or the area still wanted.
+        The chosen shapes and the shapes that stay.
     """
     close = shapely.dwithin(np.array(shapes, dtype=object), beside, BESIDE_M) if shapes else []
     order = sorted(range(len(shapes)), key=lambda k: (not close[k], -shapes[k].area))
@@ -223,7 +296,7 @@ def _choose(shapes, wanted_m2, *, beside, settings, keep=False):  # noqa: ANN001
             taken += part
             stay += rest
             wanted_m2 -= sum(piece.area for piece in part)
-    return taken, stay if keep else max(0.0, wanted_m2)
+    return taken, stay
 
 
 def _cut_off(
@@ -248,8 +321,10 @@ def _cut_off(
         else:
             high = middle
     strip = _strip(corner, long * high, side)
-    return ([p for p in parts(shape.intersection(strip)) if p.area > DUST_M2],
-            [p for p in parts(shape.difference(strip)) if p.area > DUST_M2])
+    return (
+        [p for p in parts(shape.intersection(strip)) if p.area > DUST_M2],
+        [p for p in parts(shape.difference(strip)) if p.area > DUST_M2],
+    )
 
 
 def _strip(corner: np.ndarray, along: np.ndarray, side: np.ndarray) -> Polygon:
@@ -303,7 +378,11 @@ def _rows(table) -> list[tuple[BaseGeometry, str]]:  # noqa: ANN001
 def _layer(plan: Plan, name: str, rows: list[tuple[BaseGeometry, str]]):  # noqa: ANN202
     """A layer of patches from shapes of any kind, dust left out, numbered anew."""
     flat = [(part, kind) for shape, kind in rows for part in parts(shape) if part.area > DUST_M2]
-    return layer(name, plan.crs, [
-        {"id": f"{name[0]}{number}", "source": SOURCE, "kind": kind, "geometry": part}
-        for number, (part, kind) in enumerate(flat, start=1)
-    ])
+    return layer(
+        name,
+        plan.crs,
+        [
+            {"id": f"{name[0]}{number}", "source": SOURCE, "kind": kind, "geometry": part}
+            for number, (part, kind) in enumerate(flat, start=1)
+        ],
+    )

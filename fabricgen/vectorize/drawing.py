@@ -67,8 +67,10 @@ def vectorize(
     taken = shapely.transform(road_polygons(roads), lambda xy: _uv(xy, frame))
     on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
     carriageway = shapely.union_all(taken[~on_path]).intersection(flat)
-    beside = [Street(shapely.LineString(row[:4].reshape(2, 2)), int(row[5]), float(row[4]))
-              for row in context_segments]
+    beside = [
+        Street(shapely.LineString(row[:4].reshape(2, 2)), int(row[5]), float(row[4]))
+        for row in context_segments
+    ]
     verge = _context_strip(beside, flat).difference(carriageway)
 
     # Walls stand off streets of the site and of the context.
@@ -176,10 +178,15 @@ def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry):  #
     rows = []
     for street in streets:
         line = shapely.transform(street.line, lambda uv: _xy(uv, frame))
-        rows.append({
-            "id": f"r{len(rows) + 1}", "source": SOURCE, "kind": street.kind_name,
-            "width_m": street.width_m, "geometry": line,
-        })
+        rows.append(
+            {
+                "id": f"r{len(rows) + 1}",
+                "source": SOURCE,
+                "kind": street.kind_name,
+                "width_m": street.width_m,
+                "geometry": line,
+            }
+        )
     return layer("roads", frame.crs, rows)
 
 
@@ -187,11 +194,17 @@ def _building_layer(footprints: Sequence[Footprint], frame: Frame, settings: Dra
     rows = []
     for number, footprint in enumerate(footprints, start=1):
         shape = to_world(footprint.shape, frame)
-        rows.append({
-            "id": f"b{number}", "source": SOURCE, "height_m": footprint.floors * settings.storey_m,
-            "floors": footprint.floors, "use": "residential", "footprint_m2": shape.area,
-            "geometry": shape,
-        })
+        rows.append(
+            {
+                "id": f"b{number}",
+                "source": SOURCE,
+                "height_m": footprint.floors * settings.storey_m,
+                "floors": footprint.floors,
+                "use": "residential",
+                "footprint_m2": shape.area,
+                "geometry": shape,
+            }
+        )
     return layer("buildings", frame.crs, rows)
 
 
@@ -213,9 +226,15 @@ def _patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame)
 def _tree_layer(trees: Trees, frame: Frame):  # noqa: ANN202
     places = _xy(trees.place, frame) if len(trees.place) else np.zeros((0, 2))
     rows = [
-        {"id": f"t{number}", "source": SOURCE, "crown_m": float(crown), "height_m": float(height),
-         "geometry": shapely.Point(place)}
+        {
+            "id": f"t{number}",
+            "source": SOURCE,
+            "crown_m": float(crown),
+            "height_m": float(height),
+            "geometry": shapely.Point(place),
+        }
         for number, (place, crown, height) in enumerate(
-            zip(places, trees.crown_m, trees.height_m, strict=True), start=1)
+            zip(places, trees.crown_m, trees.height_m, strict=True), start=1
+        )
     ]
     return layer("trees", frame.crs, rows)

@@ -127,8 +127,9 @@ def _majority(
 ) -> np.ndarray:
     """The strongest blurred surface, with a handicap per surface that keeps the areas."""
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=8))
-    blurred = np.stack([ndimage.gaussian_filter((labels == s).astype(np.float32), sigma_px)
-                        for s in present])
+    blurred = np.stack(
+        [ndimage.gaussian_filter((labels == s).astype(np.float32), sigma_px) for s in present]
+    )
     scores = np.log(blurred + 1e-3)  # (n, H, W)
     bias = np.zeros(len(present))
     for _ in range(AREA_ROUNDS):
@@ -150,11 +151,7 @@ def _merge_specks(labels: np.ndarray, free: np.ndarray, pixels: int) -> np.ndarr
 
 def _arcs(labels: np.ndarray, pixel_m: float) -> list[LineString]:
     """Lines between surfaces, each from one meeting of three to the next."""
-    rings = [
-        ring
-        for shape, _ in raster_shapes(labels)
-        for ring in shape["coordinates"]
-    ]
+    rings = [ring for shape, _ in raster_shapes(labels) for ring in shape["coordinates"]]
     lines = shapely.union_all([LineString(np.asarray(ring) * pixel_m) for ring in rings])
     return list(shapely.get_parts(shapely.line_merge(lines)))
 
@@ -224,8 +221,9 @@ def _labels_of_neighbors(faces: np.ndarray, labels: np.ndarray, bad: np.ndarray)
     changed = labels.copy()
     tree = shapely.STRtree(faces)
     for k in sorted(np.flatnonzero(bad), key=lambda k: faces[k].area):
-        beside = [j for j in sorted(tree.query(faces[k], predicate="intersects"))
-                  if j != k and not bad[j]]
+        beside = [
+            j for j in sorted(tree.query(faces[k], predicate="intersects")) if j != k and not bad[j]
+        ]
         if not beside:
             continue
         common = shapely.length(shapely.intersection(faces[k], faces[beside]))

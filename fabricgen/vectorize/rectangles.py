@@ -104,9 +104,7 @@ def _mean_angle(
     return np.arctan2(imaginary, real) / 4
 
 
-def _near_groups(
-    shapes: np.ndarray, group: np.ndarray, count: int, reach_m: float
-) -> np.ndarray:
+def _near_groups(shapes: np.ndarray, group: np.ndarray, count: int, reach_m: float) -> np.ndarray:
     near = np.eye(count, dtype=bool)
     i, j = near_pairs(shapes, reach_m)
     near[group[i], group[j]] = near[group[j], group[i]] = True
@@ -157,8 +155,13 @@ def snap_edges(boxes: np.ndarray, settings: DrawSettings) -> np.ndarray:
         x = cos * boxes[rows, 0] + sin * boxes[rows, 1]
         y = -sin * boxes[rows, 0] + cos * boxes[rows, 1]
         spans = np.stack(
-            [x - boxes[rows, 2] / 2, x + boxes[rows, 2] / 2,
-             y - boxes[rows, 3] / 2, y + boxes[rows, 3] / 2], axis=1,
+            [
+                x - boxes[rows, 2] / 2,
+                x + boxes[rows, 2] / 2,
+                y - boxes[rows, 3] / 2,
+                y + boxes[rows, 3] / 2,
+            ],
+            axis=1,
         )  # (n, 4) left, right, top, bottom
         spans[:, 0:2] = _snap_axis(spans[:, 0:2], spans[:, 2:4], settings)
         spans[:, 2:4] = _snap_axis(spans[:, 2:4], spans[:, 0:2], settings)
@@ -188,8 +191,11 @@ def _snap_axis(spans: np.ndarray, others: np.ndarray, settings: DrawSettings) ->
     row = (gap_across < settings.flush_reach_m) & (gap_along < settings.snap_m)
     distance = np.abs(edges[:, None] - edges[None, :])  # (2 n, 2 n)
     same_side = (np.arange(2 * n) < n)[:, None] == (np.arange(2 * n) < n)[None, :]
-    linked = np.where(same_side, touching[np.ix_(owner, owner)] | row[np.ix_(owner, owner)],
-                      touching[np.ix_(owner, owner)])
+    linked = np.where(
+        same_side,
+        touching[np.ix_(owner, owner)] | row[np.ix_(owner, owner)],
+        touching[np.ix_(owner, owner)],
+    )
     wide = spans[:, 1] - spans[:, 0] > NARROW_M
     linked &= wide[owner][:, None] & wide[owner][None, :]
     linked &= (distance < settings.snap_m) & (owner[:, None] != owner[None, :])

@@ -4,6 +4,7 @@ Pieces arrive as (u0, v0, u1, v1, width, kind) in frame coordinates. They are br
 nodes are shared points; lines are chains of edges through nodes where nothing branches off.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -187,12 +188,15 @@ def _split(segments: np.ndarray, nodes: _Nodes) -> list[_Edge]:
     for key in (key for pair in ends for key in pair):
         count[key] += 1
     for k, pair in enumerate(ends):
-        ends[k] = tuple(_run_into(key, k, lines, tree, cuts, nodes) if count[key] == 1 else key
-                        for key in pair)
+        ends[k] = tuple(
+            _run_into(key, k, lines, tree, cuts, nodes) if count[key] == 1 else key for key in pair
+        )
     edges: dict[tuple[Key, Key], _Edge] = {}
     for k, (start, end) in enumerate(ends):
-        stops = sorted({start, end, *cuts[k]}, key=lambda q: lines[k].project(Point(nodes.place[q])))
-        for a, b in zip(stops[:-1], stops[1:], strict=True):
+        stops = sorted(
+            {start, end, *cuts[k]}, key=lambda q: lines[k].project(Point(nodes.place[q]))
+        )
+        for a, b in itertools.pairwise(stops):
             edge = _Edge(a, b, int(segments[k, 5]), float(segments[k, 4]))
             known = edges.get((min(a, b), max(a, b)))
             if known is None or known.width_m < edge.width_m:
@@ -235,8 +239,11 @@ def _clip(edges: list[_Edge], nodes: _Nodes, site: BaseGeometry) -> list[_Edge]:
         for part in shapely.get_parts(line.intersection(site)):
             if part.geom_type == "LineString" and part.length > 0.05:
                 keys = [nodes.key(*xy) for xy in part.coords]
-                kept += [_Edge(a, b, edge.kind, edge.width_m)
-                         for a, b in zip(keys[:-1], keys[1:], strict=True) if a != b]
+                kept += [
+                    _Edge(a, b, edge.kind, edge.width_m)
+                    for a, b in itertools.pairwise(keys)
+                    if a != b
+                ]
     return kept
 
 
@@ -265,8 +272,11 @@ def _link_islands(edges: list[_Edge], nodes: _Nodes, site: BaseGeometry) -> list
     if not edges:
         return []
     nets = _components(edges)
-    anchored = [net for net in nets if any(
-        _on_edge(key, nodes, site) for edge in net for key in (edge.start, edge.end))]
+    anchored = [
+        net
+        for net in nets
+        if any(_on_edge(key, nodes, site) for edge in net for key in (edge.start, edge.end))
+    ]
     if not anchored:
         return max(nets, key=lambda net: sum(_length(e, nodes) for e in net))
     main = [edge for net in anchored for edge in net]
@@ -304,10 +314,13 @@ def _drop_stubs(
     degree = _degrees(edges)
     dropped: set[frozenset[Key]] = set()
     for chain, kind, _ in _chains(edges):
-        pairs = list(zip(chain[:-1], chain[1:], strict=True))
+        pairs = list(itertools.pairwise(chain))
         length = sum(np.hypot(*np.subtract(nodes.place[a], nodes.place[b])) for a, b in pairs)
-        loose = [key for key in (chain[0], chain[-1])
-                 if degree[key] == 1 and not _on_edge(key, nodes, site)]
+        loose = [
+            key
+            for key in (chain[0], chain[-1])
+            if degree[key] == 1 and not _on_edge(key, nodes, site)
+        ]
         if loose and length < limit_m / (2 if kind == PATH else 1):
             dropped |= {frozenset(pair) for pair in pairs}
     return [edge for edge in edges if frozenset((edge.start, edge.end)) not in dropped]

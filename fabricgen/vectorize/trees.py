@@ -84,9 +84,7 @@ def crowns(trees: Trees, region: BaseGeometry) -> np.ndarray:
     """The part of each crown that lies over the region around its stem, (N,) geometries."""
     angle = np.arange(CROWN_SIDES) * 2 * np.pi / CROWN_SIDES
     # A polygon of as much area as the circle it stands for.
-    reach = trees.crown_m / 2 * np.sqrt(
-        2 * np.pi / (CROWN_SIDES * np.sin(2 * np.pi / CROWN_SIDES))
-    )
+    reach = trees.crown_m / 2 * np.sqrt(2 * np.pi / (CROWN_SIDES * np.sin(2 * np.pi / CROWN_SIDES)))
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (16, 2)
     discs = shapely.polygons(trees.place[:, None] + reach[:, None, None] * circle[None])
     shapely.prepare(region)
@@ -108,8 +106,11 @@ def canopy(trees: Trees, region: BaseGeometry) -> BaseGeometry:
     for part in shapely.get_parts(joined):
         if part.geom_type != "Polygon":
             continue
-        holes = [ring for ring in part.interiors
-                 if Polygon(ring).area >= GAP_M2 or not region.contains(Polygon(ring))]
+        holes = [
+            ring
+            for ring in part.interiors
+            if Polygon(ring).area >= GAP_M2 or not region.contains(Polygon(ring))
+        ]
         filled.append(Polygon(part.exterior, holes))
     return shapely.union_all(filled)
 

@@ -13,8 +13,15 @@ FRAME = Frame("EPSG:32635", 385_000.0, 6_672_000.0, 17.0, PIXEL_M, SIZE_PX, SIZE
 
 def site_polygon(frame=FRAME, *, low_m=32.0, high_m=224.0):
     """A slightly irregular site inside the frame, in the CRS."""
-    uv = np.array([(low_m, low_m), (high_m, low_m + 4), (high_m, high_m), (low_m + 30, high_m),
-                   (low_m, high_m - 40)])
+    uv = np.array(
+        [
+            (low_m, low_m),
+            (high_m, low_m + 4),
+            (high_m, high_m),
+            (low_m + 30, high_m),
+            (low_m, high_m - 40),
+        ]
+    )
     x, y = frame.to_world(uv[:, 1] / frame.pixel_m, uv[:, 0] / frame.pixel_m)
     return shapely.Polygon(np.stack([x, y], axis=1))
 
@@ -22,10 +29,14 @@ def site_polygon(frame=FRAME, *, low_m=32.0, high_m=224.0):
 def street_pieces():
     """A cross of streets, a service loop and a path; ends near the doors but not on them."""
     rows = [
-        (34.0, 120.5, 128.0, 121.0, 7.0, 2), (128.0, 121.0, 221.5, 119.0, 7.0, 2),
-        (128.0, 121.0, 127.0, 38.0, 10.0, 1), (128.4, 121.4, 129.0, 222.0, 10.0, 1),
-        (128.5, 170.0, 185.0, 171.0, 4.5, 3), (185.2, 171.3, 186.0, 122.0, 4.5, 3),
-        (60.0, 121.0, 61.0, 40.0, 2.5, 4), (70.0, 119.0, 74.0, 112.0, 4.5, 3),
+        (34.0, 120.5, 128.0, 121.0, 7.0, 2),
+        (128.0, 121.0, 221.5, 119.0, 7.0, 2),
+        (128.0, 121.0, 127.0, 38.0, 10.0, 1),
+        (128.4, 121.4, 129.0, 222.0, 10.0, 1),
+        (128.5, 170.0, 185.0, 171.0, 4.5, 3),
+        (185.2, 171.3, 186.0, 122.0, 4.5, 3),
+        (60.0, 121.0, 61.0, 40.0, 2.5, 4),
+        (70.0, 119.0, 74.0, 112.0, 4.5, 3),
     ]
     return np.array(rows, dtype=np.float32)
 
@@ -33,8 +44,10 @@ def street_pieces():
 def context_pieces():
     """Streets around the site that meet its edge."""
     rows = [
-        (0.0, 119.0, 33.0, 120.0, 7.0, 2), (226.0, 119.0, 256.0, 119.0, 7.0, 2),
-        (127.0, 0.0, 127.0, 32.5, 10.0, 1), (129.0, 224.0, 129.0, 256.0, 10.0, 1),
+        (0.0, 119.0, 33.0, 120.0, 7.0, 2),
+        (226.0, 119.0, 256.0, 119.0, 7.0, 2),
+        (127.0, 0.0, 127.0, 32.5, 10.0, 1),
+        (129.0, 224.0, 129.0, 256.0, 10.0, 1),
         (0.0, 20.0, 256.0, 26.0, 14.0, 0),
     ]
     return np.array(rows, dtype=np.float32)
@@ -47,8 +60,17 @@ def noisy_boxes(seed=0):
 
     def add(u, v, w, d, angle=0.0, floors=5, building=None):
         number = len({r[6] for r in rows}) if building is None else building
-        rows.append((u + rng.normal(0, .3), v + rng.normal(0, .3), w, d,
-                     np.radians(angle + rng.normal(0, 1.2)), floors, number))
+        rows.append(
+            (
+                u + rng.normal(0, 0.3),
+                v + rng.normal(0, 0.3),
+                w,
+                d,
+                np.radians(angle + rng.normal(0, 1.2)),
+                floors,
+                number,
+            )
+        )
         return number
 
     for k in range(5):  # a terrace along the street, north west
