@@ -9,7 +9,7 @@ taken until it gains too little. Many footprints go through numpy at once.
 
 from __future__ import annotations
 
-import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ LINES = WALL_LINES + STEP_LINES
 COVERED = -0.15  # score of area that has a box already
 MIN_GAIN_SHARE, MIN_GAIN_M2 = 0.015, 3.0
 MAX_BOXES, MAX_BOXES_LARGE, LARGE_M2 = 4, 6, 2000.0
-BATCH = 256
+BATCH = 96
 _LOW, _HIGH = np.triu_indices(LINES, k=1)  # pairs of lines
 
 
@@ -42,12 +42,12 @@ class Boxes:
     owner: np.ndarray
 
 
-def cover(polygons: np.ndarray, *, processes: int = 1) -> Boxes:
+def cover(polygons: np.ndarray, *, threads: int = 1) -> Boxes:
     """Covers footprints, given in (u, v) meters, by at most 4 boxes each (6 above 2000 m2).
 
     Args:
         polygons: Polygons and multipolygons with area, (N,).
-        processes: How many to work in at once.
+        threads: How many to work in at once.
 
     Returns:
         Boxes in order of the footprints, each with its canonical angle.
@@ -55,13 +55,9 @@ def cover(polygons: np.ndarray, *, processes: int = 1) -> Boxes:
     slim = shapely.simplify(polygons, SIMPLIFY_M, preserve_topology=True)
     slim = np.where(shapely.area(slim) > 0, slim, polygons)
     single, geometry = _smallest_rectangles(slim)
-    rest = np.flatnonzero(~single)
-    batches = [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
-    if processes > 1 and len(batches) > 8:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
-            covered = pool.map(_cover_batch, [slim[batch] for batch in batches], chunksize=4)
-    else:
-        covered = [_cover_batch(slim[batch]) for batch in batches]
+    batches, jobs = _batches(slim, np.flatnonzero(~single))
+    with ThreadPoolExecutor(threads) as pool:  # numpy works outside the interpreter's lock
+        covered = list(pool.map(lambda job: _cover_batch(*job), jobs))
 
     tables = [geometry[single]] + [table for table, _ in covered]
     owners = [np.flatnonzero(single)]
@@ -96,13 +92,37 @@ def _smallest_rectangles(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # --- the greedy cover of a batch -----------------------------------------------------------------
 
 
-def _cover_batch(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (M, 5) of a batch of footprints and their owner in the batch (M,)."""
+def _batches(
+    polygons: np.ndarray, rest: np.ndarray
+) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
+    """Footprints that need a greedy cover, in batches of equally many wall directions.
+
+    Args:
+        polygons: All footprints, (N,).
+        rest: Which of them to cover, (R,).
+
+    Returns:
+        For each batch its indices in `polygons`, and its polygons with their directions (B, D).
+    """
+    starts, ends, owner = edges_of(polygons[rest])
+    angles = wall_directions(starts, ends, owner, len(rest))
+    ways = (~np.isnan(angles)).sum(axis=1)
+    batches, jobs = [], []
+    for count in range(1, DIRECTIONS + 1):
+        alike = np.flatnonzero(ways == count)
+        for start in range(0, len(alike), BATCH):
+            some = alike[start : start + BATCH]
+            batches.append(rest[some])
+            jobs.append((polygons[rest[some]], angles[some, :count]))
+    return batches, jobs
+
+
+def _cover_batch(polygons: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (M, 5) of footprints (B,) with wall directions (B, D), and each box's owner (M,)."""
     starts, ends, owner = edges_of(polygons)
     centre = shapely.get_coordinates(shapely.centroid(polygons))
     starts, ends = starts - centre[owner], ends - centre[owner]
     area = shapely.area(polygons)
-    angles = wall_directions(starts, ends, owner, len(polygons))  # (B, D)
     grids = _grids(starts, ends, owner, angles)
     boxes, who = _greedy(grids, angles, area)
     cos, sin = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
@@ -115,10 +135,9 @@ def _cover_batch(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def wall_directions(
     starts: np.ndarray, ends: np.ndarray, owner: np.ndarray, count: int
 ) -> np.ndarray:
-    """Up to three wall directions mod 90 degrees of each footprint, (B, 3) radians.
+    """Up to three wall directions mod 90 degrees of each footprint, (B, 3) radians, NaN = none.
 
-    Peaks of the length-weighted histogram; the exact angle is the weighted mean near the peak. A
-    footprint with fewer directions repeats its first.
+    Peaks of the length-weighted histogram; the exact angle is the weighted mean near the peak.
     """
     step = ends - starts
     length = np.hypot(*step.T)
@@ -129,16 +148,16 @@ def wall_directions(
     total = np.maximum(left.sum(axis=1), 1e-9)
     angles = np.zeros((count, DIRECTIONS))
     for rank in range(DIRECTIONS):
-        near = sum(np.roll(left, shift, axis=1) for shift in (-2, -1, 0, 1, 2))
+        near = np.stack([np.roll(left, shift, axis=1) for shift in (-2, -1, 0, 1, 2)]).sum(axis=0)
         peak = near.argmax(axis=1)
         offset = np.mod(angle - (peak[owner] + 0.5) * (np.pi / 2 / BINS) + np.pi / 4, np.pi / 2)
         offset -= np.pi / 4
         weight = length * (np.abs(offset) < 2.5 * np.pi / 2 / BINS)
         mean = np.bincount(owner, weights=weight * offset, minlength=count)
-        mean /= np.maximum(np.bincount(owner, weights=weight, minlength=count), 1e-9)
+        mean = mean / np.maximum(np.bincount(owner, weights=weight, minlength=count), 1e-9)
         exact = (peak + 0.5) * (np.pi / 2 / BINS) + mean
         enough = near[np.arange(count), peak] >= DIRECTION_SHARE * total
-        angles[:, rank] = np.where(enough | (rank == 0), exact, angles[:, 0])
+        angles[:, rank] = np.where(enough | (rank == 0), exact, np.nan)
         away = np.abs((np.arange(BINS) - peak[:, None] + BINS // 2) % BINS - BINS // 2)
         left = np.where(away <= 4, 0.0, left)
     return angles
@@ -158,9 +177,7 @@ class _Grids:
     lines: np.ndarray
 
 
-def _grids(
-    starts: np.ndarray, ends: np.ndarray, owner: np.ndarray, angles: np.ndarray
-) -> _Grids:
+def _grids(starts: np.ndarray, ends: np.ndarray, owner: np.ndarray, angles: np.ndarray) -> _Grids:
     count, ways = angles.shape
     slot = (owner[:, None] * ways + np.arange(ways)).ravel()  # (E * D,)
     cos, sin = np.cos(angles[owner]), np.sin(angles[owner])  # (E, D)
@@ -234,9 +251,7 @@ def _heaviest(at: np.ndarray, weight: np.ndarray, slot: np.ndarray, count: int) 
     return table
 
 
-def _greedy(
-    grids: _Grids, angles: np.ndarray, area: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _greedy(grids: _Grids, angles: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Takes the best rectangle of any direction until it gains too little."""
     weight = np.where(grids.inside, 1.0, -1.0).astype(np.float32)  # (B, D, G, G)
     cell_m2 = (grids.pixel[..., 0] * grids.pixel[..., 1]).astype(np.float32)  # (B, D)
@@ -267,8 +282,8 @@ def _best_rectangles(
     lines = grids.lines[alive]  # (A, D, 2, L)
     place = (lines - grids.origin[alive][..., None]) / grids.pixel[alive][..., None]
     table = _interpolate(integral, place[:, :, 1], place[:, :, 0])  # (A, D, L, L), q then p
-    bands = table[:, :, _HIGH] - table[:, :, _LOW]  # (A, D, P, L)
-    score = bands[..., _HIGH] - bands[..., _LOW]  # (A, D, P, P)
+    bands = np.take(table, _HIGH, axis=2) - np.take(table, _LOW, axis=2)  # (A, D, P, L)
+    score = np.take(bands, _HIGH, axis=3) - np.take(bands, _LOW, axis=3)  # (A, D, P, P)
     score = score.reshape(*score.shape[:2], -1)
     best = score.argmax(axis=2)  # (A, D)
     gain = np.take_along_axis(score, best[..., None], axis=2)[..., 0] * cell_m2
@@ -296,7 +311,7 @@ def _interpolate(integral: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np
     return left * (1 - right) + after * right
 
 
-def _covered(  # noqa: PLR0913  # a box in its own direction, seen in all directions of its grid
+def _covered(
     weight: np.ndarray,
     box: np.ndarray,
     angle: np.ndarray,

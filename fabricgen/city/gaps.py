@@ -19,7 +19,7 @@ from rasterio import features
 from rasterio.transform import Affine
 from scipy import ndimage
 
-from ..surfaces import BIT, BUILDING, PATH, SERVICE
+from ..surfaces import BIT, BUILDING, PATH, ROAD, SERVICE, WATER
 from .lattice import CELL_M, Cells
 from .mapped import Mapped, Streets
 
@@ -50,9 +50,7 @@ class Gaps:
     area_m2: Counter[str]
 
 
-def find(
-    mapped: Mapped, labels: np.ndarray, cells: Cells, corner: tuple[float, float]
-) -> Gaps:
+def find(mapped: Mapped, labels: np.ndarray, cells: Cells, corner: tuple[float, float]) -> Gaps:
     """Finds the gaps of a city whose labels are painted but not yet cut to the covered area."""
     built = cells.surface(BUILDING) / cells.pixels
     open_bits = mapped.open_bits
@@ -62,7 +60,8 @@ def find(
 
     empty = ndimage.uniform_filter(uncovered / cells.pixels, size=3, mode="nearest") > 0.9999
     due = street_m >= MIN_STREET_M * np.minimum(1.0, cells.pixels / CELL_M**2)
-    bare = due & (built < BARE_BUILDINGS_SHARE) & (explained - _street_share(cells) < EXPLAINED_SHARE)
+    other = explained - cells.surface(ROAD) / cells.pixels  # green, water, paved
+    bare = due & (built < BARE_BUILDINGS_SHARE) & (other < EXPLAINED_SHARE)
     complete = np.where(due, np.clip(built / FEW_BUILDINGS_SHARE, 0.0, 1.0), 1.0)
 
     faces = {
@@ -83,21 +82,13 @@ def _within(faces: np.ndarray, clip: shapely.Geometry) -> np.ndarray:
 
 def _open_bytes(open_bits: int) -> tuple[int, ...]:
     """Labels of ground that no feature covers, near and far from what is built."""
-    from ..surfaces import WATER
-
     return tuple({open_bits, open_bits | BIT[WATER]})
-
-
-def _street_share(cells: Cells) -> np.ndarray:
-    from ..surfaces import ROAD
-
-    return cells.surface(ROAD) / cells.pixels
 
 
 def _lived_in_m(
     streets: Streets, shape: tuple[int, ...], corner: tuple[float, float]
 ) -> np.ndarray:
-    """Length of lived-in streets in each cell, (R, C), counted every 4 m along the line. [m]"""
+    """Length of lived-in streets in each cell, (R, C), counted every 4 m along the line [m]."""
     lines = streets.shape[streets.lived_in]
     if len(lines) == 0:
         return np.zeros(shape)
@@ -128,9 +119,7 @@ def _faces_of(mask: np.ndarray, corner: tuple[float, float], edge_m: float) -> n
     return array
 
 
-def _empty_blocks(
-    mapped: Mapped, labels: np.ndarray, corner: tuple[float, float]
-) -> np.ndarray:
+def _empty_blocks(mapped: Mapped, labels: np.ndarray, corner: tuple[float, float]) -> np.ndarray:
     """Blocks between streets with next to no building, amid dense ones."""
     shape = tuple(-(-side // COARSE_M) for side in labels.shape)
     coarse = labels[::COARSE_M, ::COARSE_M]

@@ -19,7 +19,9 @@ MAX_HEIGHT_M = 1000.0
 MAX_FLOORS = 250
 
 _NUMBER = re.compile(r"^\s*[~<>]?\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-zA-Z\"'′″]*)\.?\s*$")
-_FEET_INCHES = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*['′]\s*(?:([0-9]+(?:\.[0-9]+)?)\s*[\"″])?\s*$")
+_FEET_INCHES = re.compile(
+    r"^\s*([0-9]+(?:\.[0-9]+)?)\s*['′]\s*(?:([0-9]+(?:\.[0-9]+)?)\s*[\"″])?\s*$"
+)
 _UNIT_M = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0}
 _UNIT_M |= {"ft": M_PER_FOOT, "feet": M_PER_FOOT, "foot": M_PER_FOOT, "cm": 0.01, "km": 1000.0}
 

@@ -33,7 +33,7 @@ CARD = "city.json"  # written into every store, and what tells one from other fo
 class CitySettings:
     """How a city is ingested."""
 
-    processes: int = ranged(2, 1, 64)  # for the box cover
+    threads: int = ranged(2, 1, 64)  # for the box cover
     mask_gaps: bool = True  # take ground that nobody mapped out of the covered area
     max_km2: float = ranged(2500.0, 0.01, 20_000.0)  # a larger box is refused
 
@@ -228,7 +228,7 @@ def _box_table(
     footprints: np.ndarray, plates: labels.Plates, kept: np.ndarray, settings: CitySettings
 ) -> np.ndarray:
     """Boxes (N, 7) as a store keeps them; `building` is the footprint's number."""
-    boxes = cover.cover(footprints[kept], processes=settings.processes)
+    boxes = cover.cover(footprints[kept], threads=settings.threads)
     building = kept[boxes.owner]
     table = np.column_stack([boxes.geometry, plates.floors[building], building])
     return table.astype(np.float32)
@@ -274,7 +274,7 @@ def _write(
 ) -> None:
     for name, array in arrays.items():
         np.save(part / f"{name}.npy", array, allow_pickle=False)
-    np.savez(part / "index.npz", **index)
+    np.savez(part / "index.npz", **index)  # type: ignore[arg-type]
     people = pd.DataFrame({name: column for name, column in index.items() if name != "split"})
     people.insert(0, "city", card["name"])
     people["crs"], people["source"] = card["crs"], card["source"]

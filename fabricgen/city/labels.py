@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
-from ..surfaces import ANY, BIT, BUILDING, PATH, PAINT_ORDER, PAVED, ROAD, TREE, WATER
+from ..surfaces import ANY, BIT, BUILDING, PAINT_ORDER, PATH, PAVED, ROAD, TREE, WATER
 from . import heights
 from .mapped import Areas, Buildings, Crowns, Mapped, Streets
 from .raster import Spans, area_of, paint, pixels_of, spans_of
@@ -160,7 +160,7 @@ def _raise_parts(
 
 
 def _mean_known(height_dm: np.ndarray, spans: Spans, pixels: np.ndarray) -> np.ndarray:
-    """Mean known height of each feature's pixels, NaN where less than half are known. [m]"""
+    """Mean known height of each feature's pixels, NaN where less than half are known [m]."""
     total, known = np.zeros(len(pixels)), np.zeros(len(pixels))
     flat = height_dm.reshape(-1)
     for pixel, feature in pixels_of(spans, height_dm.shape[1]):

@@ -1,10 +1,10 @@
-"""Reads an OpenStreetMap extract (`.osm.pbf`, `.osm`): areas, ways and points with all their tags."""
+"""Reads an OpenStreetMap extract (`.osm.pbf`, `.osm`): areas, ways, points, all their tags."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import osmium
@@ -166,9 +166,9 @@ def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
     return kept, dropped, wanted
 
 
-def _things(path: Path) -> Iterator[osmium.osm.OSMObject]:
+def _things(path: Path) -> osmium.FileProcessor:
     processor = osmium.FileProcessor(str(path)).with_areas()
-    return iter(processor.with_filter(osmium.filter.EmptyTagFilter()))
+    return processor.with_filter(osmium.filter.EmptyTagFilter())
 
 
 def _note_relation(
@@ -184,9 +184,7 @@ def _note_relation(
         relations[relation.id] = (feature.role, ways)
 
 
-def _keep(
-    thing: osmium.osm.OSMObject, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Counter[str]
-) -> None:
+def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Counter[str]) -> None:
     """Files one object under its role, or counts why not."""
     words = dict(thing.tags)
     if isinstance(thing, osmium.osm.Area):
@@ -228,8 +226,10 @@ def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
         return np.zeros(0, object)
     found: dict[int, shapely.Geometry] = {}
     factory = osmium.geom.WKBFactory()
+    some = osmium.filter.IdFilter(ways)
+    some.enable_for(osmium.osm.WAY)
     things = osmium.FileProcessor(str(path), osmium.osm.NODE | osmium.osm.WAY).with_locations()
-    for way in things.with_filter(osmium.filter.IdFilter(ways).enable_for(osmium.osm.WAY)):
+    for way in things.with_filter(some):
         if not isinstance(way, osmium.osm.Way) or way.id not in ways:
             continue
         try:

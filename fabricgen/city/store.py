@@ -183,7 +183,7 @@ class TileStore:
         """All boxes (N, 7) and segments (M, 6) of a city, in the city frame's (u, v)."""
         return self._city(city).tables
 
-    def window(  # noqa: PLR0913  # a place, an angle and a size; all of them plain numbers
+    def window(
         self,
         city: str,
         x_m: float,
@@ -230,7 +230,7 @@ class TileStore:
         return self._cities[name]
 
 
-def centred_frame(  # noqa: PLR0913  # the fields of a Frame, with the centre in the corner's place
+def centred_frame(
     crs: str, x_m: float, y_m: float, angle_deg: float, *, rows: int, cols: int, pixel_m: float
 ) -> Frame:
     """The frame of that size and turn whose centre is at (x_m, y_m)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -38,7 +38,7 @@ class Feature:
     kind: int = 0
     width_m: float = math.nan
     lived_in: bool = False
-    tall: heights.Tall = heights.Tall()
+    tall: heights.Tall = field(default_factory=heights.Tall)
     use: str = ""
     why: str = ""
 
@@ -174,7 +174,7 @@ def _line(tags: Mapping[str, str]) -> Feature | None:
 
 
 def _street_width(tags: Mapping[str, str], street: Mapping[str, Any]) -> float:
-    """Width as tagged, else by lanes, else by class. [m]"""
+    """Width as tagged, else by lanes, else by class [m]."""
     tagged = _within(heights.length_m(tags.get("width")), WIDTH_LIMITS_M)
     if not math.isnan(tagged):
         return tagged
@@ -210,5 +210,3 @@ def street_word(word: str | None) -> tuple[int, float, bool]:
     street = book["streets"].get(word) or own.get(word) or own["*"]
     lived_in = word in book["lived_in"] or word in book["vector"]["lived_in"]
     return street["kind"], street["width_m"], lived_in
-
-

@@ -212,9 +212,7 @@ def _buildings(table: gpd.GeoDataFrame, dropped: Counter[str]) -> Buildings:
     return Buildings(shapes, height_m, floors, _words(table, "use")).take(good & ~small)
 
 
-def _streets(
-    table: gpd.GeoDataFrame | None, dropped: Counter[str]
-) -> tuple[Streets, np.ndarray]:
+def _streets(table: gpd.GeoDataFrame | None, dropped: Counter[str]) -> tuple[Streets, np.ndarray]:
     """Center lines, and the carriageways that are drawn as faces."""
     if table is None:
         none = np.zeros(0)

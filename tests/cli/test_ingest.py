@@ -53,11 +53,11 @@ def test_the_demo_city_becomes_a_store(tmp_path, capsys):
     extract = str(shipped("demo") / EXTRACT)
     out = tmp_path / "helsinki"
     words = ["ingest", extract, "--city", "helsinki-centre", "--out", str(out), "--json", "-q"]
-    assert main([*words, "ingest.processes=1"]) == 0
+    assert main([*words, "ingest.threads=1"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["city"] == "helsinki-centre" and report["buildings"] > 1000
     assert sum(report["surface_share"].values()) + report["unknown_share"] == pytest.approx(
         1, abs=0.01
     )
     run = json.loads((out / "run.json").read_text())
-    assert run["inputs"][0]["name"] == EXTRACT and run["settings"]["ingest"]["processes"] == 1
+    assert run["inputs"][0]["name"] == EXTRACT and run["settings"]["ingest"]["threads"] == 1
