@@ -66,7 +66,11 @@ def test_a_stopped_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(stor
 
 @pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(stores, tmp_path):
-    plan = {**vars(settings(stores, checkpoint_minutes=0, max_steps=200, validation_items=0, log_steps=1))}
+    plan = {
+        **vars(
+            settings(stores, checkpoint_minutes=0, max_steps=200, validation_items=0, log_steps=1)
+        )
+    }
     (tmp_path / "settings.json").write_text(json.dumps(plan))
     script = Path(__file__).with_name("run_toy.py")
     command = [
