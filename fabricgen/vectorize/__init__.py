@@ -1,4 +1,4 @@
-"""Draw it clean: from a proposal of boxes, street pieces and a ground map to a plan on its brief."""
+"""Draw it clean: boxes, street pieces and a ground map become a plan, closed on its brief."""
 
 from fabricgen.vectorize.close import Closed, Unmet, close_brief
 from fabricgen.vectorize.drawing import vectorize

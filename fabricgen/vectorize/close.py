@@ -36,7 +36,7 @@ WHY = {
     "far": "storeys change by at most half or double and by whole storeys",
     "site_coverage": "footprints scale by at most {scale:.0%}, and walls keep off streets, the "
     "site's edge and each other",
-    "green_ratio": "there is no more ground that may change without touching walls, streets or ways",
+    "green_ratio": "no more ground may change without touching walls, streets or ways",
     "mean_height_m": "height follows from floor area and coverage, which come first",
     "road_share": "streets stay as they were drawn",
     "tree_share": "trees stand apart, off walls and streets",
@@ -142,7 +142,7 @@ def _step_floors(
     goal_m2: float,
     limits: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Raise or lower units by single storeys while that brings the floor area nearer to the goal."""
+    """Raise or lower units by single storeys while that brings the floor area nearer its goal."""
     least, most, ideal = limits
     count = units.max() + 1
     size = np.bincount(units, areas)

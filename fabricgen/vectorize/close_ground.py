@@ -242,7 +242,7 @@ def _by_distance(
     far: bool,
     settings: DrawSettings,
 ) -> tuple[list[Polygon], list[Polygon]]:
-    """The part of a ground that lies farther (or nearer) than some distance from walls and streets.
+    """The part of a ground that lies far from walls and streets, or near to them.
 
     The distance is the one that gives the wanted area; patches too small to draw are left out.
 

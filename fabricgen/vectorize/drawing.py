@@ -47,8 +47,8 @@ def vectorize(
         ground: Surfaces (rows, cols), or log-probabilities of the eight surfaces (8, rows, cols).
         frame: Where the frame lies; the plan takes its CRS.
         site: The site in the frame's CRS.
-        context_segments: Street pieces around the site (K, 6): streets join them at the site's edge,
-            and ground of theirs that reaches into the site is paved.
+        context_segments: Street pieces around the site (K, 6): streets join them at the site's
+            edge, and ground of theirs that reaches into the site is paved.
         seed: Of the places of trees.
         settings: Lengths and areas of the drawing.
 

@@ -2,7 +2,8 @@
 
 The map is calmed first (small specks gone, areas per surface kept), then its outlines are smoothed
 once per shared line, so that neighbors keep sharing them: paved ground gets straight edges, lawns,
-shrubs and water get curves. Walls, streets and the site's edge cut the patches last and stay straight.
+shrubs and water get curves. Walls, streets and the site's edge cut the patches last, and stay
+straight.
 """
 
 import numpy as np

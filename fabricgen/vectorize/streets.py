@@ -1,7 +1,7 @@
 """From straight pieces to streets: one line per kind between junctions, joined at the site's edge.
 
-Pieces arrive as (u0, v0, u1, v1, width, kind) in frame coordinates. They are brought to a graph whose
-nodes are shared points; lines are chains of edges through nodes where nothing branches off.
+Pieces arrive as (u0, v0, u1, v1, width, kind) in frame coordinates. They become a graph whose nodes
+are shared points; lines are chains of edges through nodes where nothing branches off.
 """
 
 import itertools

@@ -1,0 +1,206 @@
+"""Plans as a GeoPackage: one layer per kind of thing, one `scheme` column, styled for QGIS."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from xml.etree import ElementTree
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from fabricgen.errors import FormatError, InputError
+from fabricgen.exchange.styles import styles
+from fabricgen.files import atomic_file
+from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, check_plan, layer
+
+GEOMETRY = {
+    "site": "MultiPolygon",
+    "buildings": "Polygon",
+    "roads": "LineString",
+    "paved": "Polygon",
+    "water": "Polygon",
+    "green": "Polygon",
+    "trees": "Point",
+}
+META = "fabricgen"  # key of the provenance in the file's metadata
+CREATED = "2020-01-01T00:00:00.000Z"  # of styles; a constant, so that equal runs give equal files
+
+STYLE_TABLE = """
+CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
+    f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+    useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+    update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')))
+"""
+
+
+def write_schemes(
+    plans: Sequence[tuple[str, Plan]], path: Path, *, meta: Mapping[str, object] | None = None
+) -> None:
+    """Write plans side by side into one GeoPackage, whole or not at all.
+
+    Args:
+        plans: (name of the scheme, plan), all in one CRS; names are unique.
+        path: The file; what stood there is replaced once the new one is complete.
+        meta: Provenance, with an `attribution`; stored as JSON in the file's own metadata.
+
+    Raises:
+        InputError: No plans, names that repeat, or plans of several coordinate systems.
+        PlanError: A plan breaks its contract.
+    """
+    names = [name for name, _ in plans]
+    if not plans or len(set(names)) != len(names):
+        raise InputError(f"schemes named {', '.join(names) or 'none'}", "give each its own name")
+    crs = {plan.crs for _, plan in plans}
+    if len(crs) > 1:
+        raise InputError(f"schemes in {' and '.join(sorted(crs))}", "bring them to one CRS")
+    for _, plan in plans:
+        check_plan(plan)
+    tables = {name: _joined(name, plans) for name in ("site", *LAYERS)}
+    with atomic_file(Path(path)) as part:
+        for name, table in tables.items():
+            first = {} if part.exists() else {"dataset_metadata": _metadata(meta or {})}
+            pyogrio.write_dataframe(
+                table,
+                part,
+                layer=name,
+                driver="GPKG",
+                geometry_type=GEOMETRY[name],
+                append=part.exists(),
+                **first,
+            )
+        _add_styles(part)
+
+
+def read_scheme(path: Path, scheme: str | None) -> Plan:
+    """One plan of a GeoPackage that `write_schemes` wrote.
+
+    Args:
+        path: The file.
+        scheme: Its name; may be left out where the file holds one only.
+
+    Raises:
+        FormatError: The file is no such GeoPackage.
+        InputError: No scheme of that name, or several and none named.
+    """
+    path = Path(path)
+    site = _read_layer(path, "site")
+    if "scheme" not in site.columns or site.empty:
+        raise FormatError(f"{path.name}: its site layer names no scheme", "export the plan again")
+    names = list(site["scheme"])
+    if scheme is None and len(names) > 1:
+        raise InputError(f"{path.name} holds the schemes {', '.join(names)}", "name one of them")
+    name = names[0] if scheme is None else scheme
+    if name not in names:
+        raise InputError(
+            f"{path.name}: no scheme {name}; it holds {', '.join(names)}", "name one of these"
+        )
+    crs = site.crs.to_string()
+    shape = site.geometry[site["scheme"] == name].iloc[0]
+    if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1:
+        shape = shape.geoms[0]
+    return Plan(shape, crs, **{key: _one(_read_layer(path, key), key, name, crs) for key in LAYERS})
+
+
+def read_meta(path: Path) -> dict[str, object]:
+    """The provenance inside a GeoPackage, empty where there is none.
+
+    Asked of the file itself: GDAL would leave a side file behind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
+            rows = base.execute("SELECT metadata FROM gpkg_metadata").fetchall()
+    except sqlite3.DatabaseError as err:
+        raise FormatError(f"{path.name}: holds no metadata ({err})", "export it again") from err
+    for (document,) in rows:
+        for item in ElementTree.fromstring(document).iter("MDI"):
+            if item.get("key") == META:
+                return json.loads(item.text or "{}")
+    return {}
+
+
+def _joined(name: str, plans: Sequence[tuple[str, Plan]]) -> gpd.GeoDataFrame:
+    """One layer of all plans with their names."""
+    crs = plans[0][1].crs
+    if name == "site":
+        shapes = [_multi(plan.site) for _, plan in plans]
+        areas = [plan.site.area for _, plan in plans]
+        table = {"scheme": np.array([key for key, _ in plans], dtype=object), "area_m2": areas}
+        return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(shapes, crs=crs), crs=crs)
+    filled = [(key, getattr(plan, name)) for key, plan in plans if len(getattr(plan, name))]
+    if not filled:
+        empty = layer(name, crs)
+        empty.insert(0, "scheme", np.array([], dtype=object))
+        return empty
+    parts = [table[[*LAYERS[name], "geometry"]].assign(scheme=key) for key, table in filled]
+    table = gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), crs=crs)
+    if name == "buildings" and table["floors"].notna().all():
+        table["floors"] = table["floors"].astype(np.int32)
+    return table[["scheme", *LAYERS[name], "geometry"]]
+
+
+def _multi(shape: shapely.Geometry) -> shapely.MultiPolygon:
+    return shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape])
+
+
+def _metadata(meta: Mapping[str, object]) -> dict[str, str]:
+    """Provenance as the strings that GDAL stores; the attribution also stands by itself."""
+    stored = {META: json.dumps(meta, sort_keys=True, default=str)}
+    if meta.get("attribution"):
+        stored["attribution"] = str(meta["attribution"])
+    return stored
+
+
+def _add_styles(path: Path) -> None:
+    """Put each layer's default style where QGIS looks for it."""
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute(STYLE_TABLE)
+        base.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles', ?)",
+            (CREATED,),
+        )
+        columns = dict(base.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"))
+        for name, document in styles().items():
+            base.execute(
+                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
+                "f_geometry_column, styleName, styleQML, useAsDefault, description, owner, "
+                "update_time) VALUES ('', '', ?, ?, ?, ?, 1, ?, '', ?)",
+                (name, columns[name], name, document, f"fabricgen: {name}", CREATED),
+            )
+        base.execute("UPDATE gpkg_contents SET last_change = ?", (CREATED,))
+        base.execute("UPDATE gpkg_metadata_reference SET timestamp = ?", (CREATED,))
+
+
+def _read_layer(path: Path, name: str) -> gpd.GeoDataFrame:
+    if not path.is_file():
+        raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
+    try:
+        return pyogrio.read_dataframe(path, layer=name)
+    except DataLayerError as err:
+        raise FormatError(f"{path.name}: has no layer {name}", "give a plan of fabricgen") from err
+    except DataSourceError as err:
+        raise FormatError(
+            f"{path.name}: is no GeoPackage, or is cut short", "export it again"
+        ) from err
+
+
+def _one(table: gpd.GeoDataFrame, name: str, scheme: str, crs: str) -> gpd.GeoDataFrame:
+    """A layer of one scheme with the columns and types of a plan."""
+    missing = [column for column in ("scheme", *LAYERS[name]) if column not in table.columns]
+    if missing:
+        raise FormatError(f"layer {name}: no column {', '.join(missing)}", "export the plan again")
+    rows = table[table["scheme"] == scheme].to_dict("records")
+    for row in rows:
+        row.update({key: "" for key in TEXT_COLUMNS if key in row and pd.isna(row[key])})
+    return layer(name, crs, rows)
