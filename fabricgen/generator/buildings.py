@@ -8,11 +8,29 @@ import torch
 from torch import Tensor
 
 from fabricgen.generator.buildings_example import example
-from fabricgen.generator.buildings_features import ANOTHER, END, box_cell, walk_cells
-from fabricgen.generator.buildings_network import FLOOR_CLASSES, BuildingsModel, BuildingsSettings
+from fabricgen.generator.buildings_features import (
+    END,
+    box_cell,
+    floors_log_prob,
+    gather_near,
+    mask_types,
+    walk_cells,
+)
+from fabricgen.generator.buildings_network import BuildingsModel, BuildingsSettings
+from fabricgen.generator.buildings_sample import BuildingsSampling, Tilt, sample
 from fabricgen.generator.snap import SnapRange, snap_log_prob
 
-__all__ = ["BuildingsModel", "BuildingsSettings", "example", "log_prob", "loss"]
+__all__ = [
+    "PARTS",
+    "BuildingsModel",
+    "BuildingsSampling",
+    "BuildingsSettings",
+    "Tilt",
+    "example",
+    "log_prob",
+    "loss",
+    "sample",
+]
 
 PARTS = ("type", "cell", "angle", "width", "depth", "along", "across", "floors")
 
@@ -78,43 +96,6 @@ def log_prob(model: BuildingsModel, batch: dict[str, Tensor]) -> dict[str, Tenso
         logs[f"{name}_counts"] = torch.ones_like(logs[name])
     logs["floors_counts"] = (~told["floors"].isnan()).float()
     return logs
-
-
-def mask_types(logits: Tensor, at_start: Tensor) -> Tensor:
-    """Type logits (R, 3) without ANOTHER where no building was begun, (R,) bool."""
-    another = torch.arange(3, device=logits.device) == ANOTHER
-    return logits.masked_fill(at_start[:, None] & another, -1e9)
-
-
-def floors_log_prob(weights: Tensor, neighbors: Tensor, target: Tensor) -> Tensor:
-    """Log-probability of whole storeys: one class each, or the same as a neighbor, (R,)."""
-    whole = target.round().clamp(1, FLOOR_CLASSES)
-    own = weights.gather(1, whole.long()[:, None] - 1)
-    same = neighbors.round().clamp(1, FLOOR_CLASSES) == whole[:, None]
-    shared = weights[:, FLOOR_CLASSES:].masked_fill(~same, -torch.inf)
-    return torch.cat([own, shared], dim=1).logsumexp(1) - weights.logsumexp(1)
-
-
-def gather_near(batch: dict[str, Tensor], item: Tensor, at: Tensor, near: Tensor) -> Tensor:
-    """Neighbors of R rows as the network takes them, (R, K, 10).
-
-    Args:
-        batch: With `context` (B, N, 6), `boxes` (B, 1 + L, 8) and `building` (B, 1 + L).
-        item: Which item, (R,).
-        at: Boxes placed before, (R,).
-        near: Index into context followed by placed boxes, -1 none, (R, K).
-    """
-    standing = batch["context"].shape[1]
-    pool = torch.cat([batch["context"], batch["boxes"][:, 1:, :6]], dim=1)
-    index = near.clamp(min=0)
-    rows = pool[item[:, None], index]  # (R, K, 6)
-    placed = index >= standing
-    own = (index - standing).clamp(min=0)  # order of the placed box
-    current = batch["building"][item, at]  # building of the last box, -1 at the start
-    same = placed & (batch["building"][item[:, None], own + 1] == current[:, None])
-    age = torch.where(placed, ((at[:, None] - own) / 8).clamp(max=4.0), 4.0)
-    flags = torch.stack([near >= 0, ~placed, same], dim=-1).float()
-    return torch.cat([rows, flags, age[..., None]], dim=-1)
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:

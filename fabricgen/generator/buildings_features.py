@@ -10,6 +10,7 @@ from fabricgen.generator.boxes import axes, edge_candidates, half_extent
 from fabricgen.generator.snap import OFFSET
 
 NEW, ANOTHER, END = 0, 1, 2
+FLOOR_CLASSES = 40
 TOKEN_FEATURES = 13
 NEIGHBOR_FEATURES = 15
 STREET_FEATURES = 8
@@ -235,3 +236,40 @@ def angle_features(angle: Tensor) -> Tensor:
 def size_features(log_size: Tensor) -> Tensor:
     """(R,) to (R, 2)."""
     return torch.stack([log_size - 2.5, (log_size.exp() / 20).clamp(max=4)], dim=-1)
+
+
+def mask_types(logits: Tensor, at_start: Tensor) -> Tensor:
+    """Type logits (R, 3) without ANOTHER where no building was begun, (R,) bool."""
+    another = torch.arange(3, device=logits.device) == ANOTHER
+    return logits.masked_fill(at_start[:, None] & another, -1e9)
+
+
+def floors_log_prob(weights: Tensor, neighbors: Tensor, target: Tensor) -> Tensor:
+    """Log-probability of whole storeys: one class each, or the same as a neighbor, (R,)."""
+    whole = target.round().clamp(1, FLOOR_CLASSES)
+    own = weights.gather(1, whole.long()[:, None] - 1)
+    same = neighbors.round().clamp(1, FLOOR_CLASSES) == whole[:, None]
+    shared = weights[:, FLOOR_CLASSES:].masked_fill(~same, -torch.inf)
+    return torch.cat([own, shared], dim=1).logsumexp(1) - weights.logsumexp(1)
+
+
+def gather_near(batch: dict[str, Tensor], item: Tensor, at: Tensor, near: Tensor) -> Tensor:
+    """Neighbors of R rows as the network takes them, (R, K, 10).
+
+    Args:
+        batch: With `context` (B, N, 6), `boxes` (B, 1 + L, 8) and `building` (B, 1 + L).
+        item: Which item, (R,).
+        at: Boxes placed before, (R,).
+        near: Index into context followed by placed boxes, -1 none, (R, K).
+    """
+    standing = batch["context"].shape[1]
+    pool = torch.cat([batch["context"], batch["boxes"][:, 1:, :6]], dim=1)
+    index = near.clamp(min=0)
+    rows = pool[item[:, None], index]  # (R, K, 6)
+    placed = index >= standing
+    own = (index - standing).clamp(min=0)  # order of the placed box
+    current = batch["building"][item, at]  # building of the last box, -1 at the start
+    same = placed & (batch["building"][item[:, None], own + 1] == current[:, None])
+    age = torch.where(placed, ((at[:, None] - own) / 8).clamp(max=4.0), 4.0)
+    flags = torch.stack([near >= 0, ~placed, same], dim=-1).float()
+    return torch.cat([rows, flags, age[..., None]], dim=-1)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from fabricgen.generator.blocks import CELLS, GRID
 from fabricgen.generator.boxes import axes, wrap_angle
 from fabricgen.generator.buildings_features import (
+    FLOOR_CLASSES,
     GAP_BINS,
     NEIGHBOR_FEATURES,
     OFFSET_KINDS,
@@ -36,7 +37,6 @@ from fabricgen.generator.buildings_scene import CHANNELS, GLOBALS, PROGRESS
 from fabricgen.generator.encoder import RasterEncoder
 from fabricgen.generator.snap import ANGLE, OFFSET, SIZE, SnapRange
 
-FLOOR_CLASSES = 40
 PATCH_PX = 6  # condition pixels around a cell that a head sees in full
 
 Choose = Callable[[str, SnapRange | None, Tensor, Tensor], Tensor]
@@ -132,10 +132,9 @@ class SnapHead(nn.Module):
 
         K is a multiple of n: kind by kind over the edges; `there` (R, K) marks usable candidates.
         """
-        rows, count, _ = edges.shape
-        kinds = scalars.shape[1] // count
+        kinds = scalars.shape[1] // edges.shape[1]
         near = (edges + self.query(state)[:, None])[:, None] + self.kinds[:kinds, None]
-        near = near.reshape(rows, kinds * count, -1) + self.scalars(scalars)
+        near = near.flatten(1, 2) + self.scalars(scalars)  # (R, K, edge)
         weight = self.weight(functional.relu(near))[..., 0]  # (R, K)
         return torch.cat([self.bins(state), weight.masked_fill(~there, -torch.inf)], dim=1)
 
@@ -215,7 +214,7 @@ class BuildingsModel(nn.Module):
         Args:
             maps: Encoded sites.
             overall: (B, GLOBALS).
-            boxes: The box that each token reports, (B, T, 8): geometry, floors, new building, there.
+            boxes: The box that each token reports, (B, T, 8): geometry, floors, new, there.
             account: Running account, (B, T, PROGRESS).
             past: What the last call returned, when tokens are read one by one.
         """

@@ -13,15 +13,23 @@ from torch import Tensor
 from fabricgen.errors import InputError
 from fabricgen.generator.blocks import CELLS, WINDOW_M, grid_points
 from fabricgen.generator.boxes import depth_into_roads, penetration
-from fabricgen.generator.buildings import floors_log_prob, gather_near, mask_types
 from fabricgen.generator.buildings_example import (
     box_targets,
     covered_cells,
     nearest_boxes,
     scene_arrays,
 )
-from fabricgen.generator.buildings_features import END, NEW, box_cell, walk_cells
-from fabricgen.generator.buildings_network import FLOOR_CLASSES, BuildingsModel, Maps
+from fabricgen.generator.buildings_features import (
+    END,
+    FLOOR_CLASSES,
+    NEW,
+    box_cell,
+    floors_log_prob,
+    gather_near,
+    mask_types,
+    walk_cells,
+)
+from fabricgen.generator.buildings_network import BuildingsModel, Maps
 from fabricgen.generator.buildings_scene import (
     COVERAGE_ASK,
     PROGRESS,
