@@ -29,6 +29,7 @@ SPACING_M = 8.0  # between candidate starts along a street, and from its ends
 TURN_BINS = 24
 BIN_RAD = 2 * np.pi / TURN_BINS
 TURNS = 20 + TURN_BINS  # straight 4, square 4, axes 4, parallel 4, aimed 4, bins
+TURN_BIN = 5
 TURN_TYPE = np.repeat(np.arange(6), [4, 4, 4, 4, 4, TURN_BINS])
 MIN_TURN_RAD = np.deg2rad(30.0)
 TURN_SD_RAD = np.deg2rad(1.5)
@@ -61,6 +62,15 @@ class Choices:
     points: np.ndarray  # (C, P, 2) where the map is looked at
     valid: np.ndarray  # (C,) bool
     target: np.ndarray  # (C, 2) exact end point, NaN where the value says it all
+    most_m: float = RAY_M  # no free length exceeds this
+
+    def length(self, place: int, share: float) -> float:
+        """Length of the end at a place; within a bin, at a share 0..1 of its logarithm. [m]"""
+        free = place - (HITS + AIMED + 1)
+        if free < 0:
+            return float(self.value[place])
+        low, high = END_EDGES_M[free], min(END_EDGES_M[free + 1], self.most_m)
+        return float(low * (high / low) ** share)
 
 
 def scale(length_m: np.ndarray) -> np.ndarray:
@@ -99,9 +109,14 @@ def starts_of(
         few = few[np.argsort(found.kind_of[few] >= ALONG, kind="stable")][:STARTS]
         if index >= 0 and index not in few:
             few[-1] = index
-        found = Starts(*(getattr(found, name)[few] for name in Starts.__dataclass_fields__))
+        found = take(found, few)
         index = int(np.flatnonzero(few == index)[0]) if index >= 0 else -1
     return found, index
+
+
+def take(starts: Starts, index: np.ndarray) -> Starts:
+    """Some of the starts."""
+    return Starts(*(getattr(starts, name)[index] for name in Starts.__dataclass_fields__))
 
 
 def outward(starts: Starts) -> np.ndarray:
@@ -121,7 +136,7 @@ def start_features(starts: Starts, network: Network, ground: Ground) -> np.ndarr
     fan = ahead[:, None] + np.deg2rad([0.0, 90.0, -90.0, 45.0, -45.0, 180.0])  # (S, 6)
     units = unit(fan).reshape(-1, 2)
     origins = np.repeat(starts.point, 6, axis=0)
-    met = _first(hits(origins, units, network.ends))
+    met = hits(origins, units, network.ends).min(axis=1, initial=FAR_M)
     leave_m, block_m = march(ground, origins, units)
     probe = starts.point[:, None, None] + unit(fan[:, :3])[:, :, None] * np.array(
         [30.0, 70.0]
@@ -168,7 +183,7 @@ def turns_of(start: Starts, index: int, network: Network, ground: Ground) -> Cho
     aim_m[16 : 16 + len(near)] = gap_m[near]
 
     sharp = _sharpest(value, incident)
-    slack = np.where(TURN_TYPE == 5, BIN_RAD / 2, 0.0)
+    slack = np.where(TURN_TYPE == TURN_BIN, BIN_RAD / 2, 0.0)
     units = unit(value)
     origins = np.repeat(point[None], TURNS, axis=0)
     leave_m, block_m = march(ground, origins, units)
@@ -181,9 +196,7 @@ def turns_of(start: Starts, index: int, network: Network, ground: Ground) -> Cho
     features = np.concatenate(
         [
             one_hot(TURN_TYPE, 6),
-            np.stack(
-                [np.cos(delta), np.sin(delta), np.cos(4 * delta), np.sin(4 * delta)], axis=1
-            ),
+            np.stack([np.cos(delta), np.sin(delta), np.cos(4 * delta), np.sin(4 * delta)], axis=1),
             np.stack([np.cos(value), np.sin(value), np.cos(4 * value), np.sin(4 * value)], axis=1),
             scale(np.stack([aim_m, leave_m, block_m], axis=1)),
             scale(reach),
@@ -224,14 +237,14 @@ def ends_of(point: np.ndarray, angle: float, network: Network, ground: Ground) -
     on = on[np.argsort(along[on])][:AIMED]
     value[HITS : HITS + len(on)], target[HITS : HITS + len(on)] = along[on], aims[on]
     edge = point + way * leave_m
-    side = ground.editable.shape[0] * ground.pixel_m
-    if edge.min() < 5.0 or edge.max() > side - 5.0:
-        value[HITS + AIMED] = leave_m if leave_m < block_m else np.nan
+    if ground.goes_on(edge) and leave_m < block_m:
+        value[HITS + AIMED] = leave_m
     middle = np.sqrt(END_EDGES_M[1:] * END_EDGES_M[:-1])
     value[HITS + AIMED + 1 :] = middle
     free = np.arange(ENDS) > HITS + AIMED
     valid = np.isfinite(value) & (value > 8.0)
-    valid[free] &= END_EDGES_M[:-1] < min(leave_m - 4.0, stop_m)
+    most_m = min(leave_m - 4.0, stop_m)
+    valid[free] &= END_EDGES_M[:-1] < most_m
     value = np.nan_to_num(value)
     points = point + way * value[:, None]
     beyond = np.where(reach[None] > value[:, None] + 1.0, reach[None], FAR_M)
@@ -248,7 +261,7 @@ def ends_of(point: np.ndarray, angle: float, network: Network, ground: Ground) -
         ],
         axis=1,
     )
-    return Choices(value, features, points[:, None], valid, target)
+    return Choices(value, features, points[:, None], valid, target, most_m)
 
 
 def turn_log_density(choices: Choices, angle: float) -> np.ndarray:
@@ -256,7 +269,7 @@ def turn_log_density(choices: Choices, angle: float) -> np.ndarray:
     miss = angle_between(choices.value, np.array(angle))
     exact = -0.5 * (miss / TURN_SD_RAD) ** 2 - np.log(TURN_SD_RAD * np.sqrt(2 * np.pi))
     flat = np.where(miss <= BIN_RAD / 2, -np.log(BIN_RAD), NEVER)
-    density = np.where(TURN_TYPE == 5, flat, exact)
+    density = np.where(TURN_TYPE == TURN_BIN, flat, exact)
     return np.where(choices.valid, density, NEVER)
 
 
@@ -267,10 +280,6 @@ def end_log_density(choices: Choices, length_m: float) -> np.ndarray:
     inside = (END_EDGES_M[:-1] <= length_m) & (length_m < END_EDGES_M[1:])
     flat = np.where(inside, -np.log(np.log(END_EDGES_M[1] / END_EDGES_M[0]) * length_m), NEVER)
     return np.where(choices.valid, np.concatenate([exact, flat]), NEVER)
-
-
-def _first(reach: np.ndarray) -> np.ndarray:
-    return reach.min(axis=1, initial=FAR_M)
 
 
 def _misses(nodes: Starts, true: np.ndarray | None) -> bool:
@@ -313,32 +322,49 @@ def _near(ground: Ground, point: np.ndarray) -> bool:
 def _along_starts(
     network: Network, ground: Ground, rng: np.random.Generator, true: np.ndarray | None
 ) -> Starts:
-    rows: list[tuple] = []
-    host = -1
-    if true is not None and len(network.ends):
-        gaps = distance_to_each(true, network.ends)
-        host = int(gaps.argmin()) if gaps.min() < 3.0 else -1
-    for piece, row in enumerate(network.ends):
-        axis = row[2:] - row[:2]
-        length = float(np.hypot(*axis))
-        place = np.arange(SPACING_M + rng.uniform(0, SPACING_M / 2), length - SPACING_M, SPACING_M)
-        place = place + rng.uniform(-2.0, 2.0, len(place))
-        if piece == host:
-            wanted = float((true - row[:2]) @ axis / length)
-            if len(place) and np.abs(place - wanted).min() < SPACING_M:
-                place[np.abs(place - wanted).argmin()] = wanted
-            else:
-                place = np.append(place, wanted)
-        points = row[:2] + axis / length * place[:, None]
-        keep = ground.at(ground.reach, points) if len(place) else np.zeros(0, dtype=bool)
-        angle = np.arctan2(axis[1], axis[0])
-        arms = np.array([angle, angle + np.pi] + [np.nan] * (INCIDENT - 2))
-        kind = ALONG if network.placed[piece] else ALONG_CONTEXT
-        rows += [
-            (point, kind, network.kind[piece], arms, (at, length - at))
-            for point, at in zip(points[keep], place[keep], strict=True)
-        ]
-    return _starts(rows)
+    ends = network.ends
+    if not len(ends):
+        return _starts([])
+    axis = ends[:, 2:] - ends[:, :2]
+    length = np.hypot(*axis.T)
+    count = ((length - 2 * SPACING_M) / SPACING_M).clip(0).astype(np.int64)
+    piece = np.repeat(np.arange(len(ends)), count)
+    place = np.arange(len(piece)) - np.repeat(np.cumsum(count) - count, count)
+    slack = (length - SPACING_M * (count + 1)).clip(0) * rng.random(len(ends))
+    at_m = SPACING_M * (place + 1) + slack[piece] + rng.uniform(-2.0, 2.0, len(piece))
+    if true is not None:
+        piece, at_m = _with_true(piece, at_m, true, ends=ends)
+    points = ends[piece, :2] + axis[piece] / length[piece, None] * at_m[:, None]
+    keep = ground.at(ground.reach, points)
+    piece, at_m, points = piece[keep], at_m[keep], points[keep]
+    angle = np.arctan2(axis[piece, 1], axis[piece, 0])
+    incident = np.full((len(piece), INCIDENT), np.nan)
+    incident[:, 0], incident[:, 1] = angle, angle + np.pi
+    return Starts(
+        points,
+        np.where(network.placed[piece], ALONG, ALONG_CONTEXT),
+        network.kind[piece],
+        incident,
+        np.stack([at_m, length[piece] - at_m], axis=1),
+    )
+
+
+def _with_true(
+    piece: np.ndarray, at_m: np.ndarray, true: np.ndarray, *, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The candidate nearest to the true start moved onto it, or one more."""
+    gap_m = distance_to_each(true, ends)
+    host = int(gap_m.argmin())
+    if gap_m[host] > 3.0:
+        return piece, at_m
+    axis = ends[host, 2:] - ends[host, :2]
+    wanted = float((true - ends[host, :2]) @ axis / np.hypot(*axis))
+    away = np.where(piece == host, np.abs(at_m - wanted), FAR_M)
+    at_m = at_m.copy()
+    if len(away) and away.min() < SPACING_M:
+        at_m[away.argmin()] = wanted
+        return piece, at_m
+    return np.append(piece, host), np.append(at_m, wanted)
 
 
 def _border_starts(ground: Ground, rng: np.random.Generator, true: np.ndarray | None) -> Starts:

@@ -26,6 +26,15 @@ class Ground:
     reach: np.ndarray  # (H, W) bool, the site and REACH_M around it
     blocked: np.ndarray  # (H, W) bool, buildings that stay
     pixel_m: float
+    beyond: np.ndarray | None = None  # (H, W) bool, where a site goes on outside this one
+
+    def goes_on(self, point: np.ndarray) -> bool:
+        """Whether the site goes on at a point of its edge: at the window's rim, or by `beyond`."""
+        side_m = self.editable.shape[0] * self.pixel_m
+        if point.min() < 5.0 or point.max() > side_m - 5.0:
+            return True
+        around = point + 2.0 * self.pixel_m * unit(np.arange(8) * np.pi / 4)
+        return self.beyond is not None and bool(self.at(self.beyond, around).any())
 
     def at(self, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Values of a mask at points (..., 2), False outside the window."""
@@ -56,7 +65,12 @@ class Network:
 
 
 def ground_of(
-    editable: np.ndarray, building: np.ndarray, pixel_m: float, kept: np.ndarray | None = None
+    editable: np.ndarray,
+    building: np.ndarray,
+    pixel_m: float,
+    *,
+    kept: np.ndarray | None = None,
+    beyond: np.ndarray | None = None,
 ) -> Ground:
     """Masks of a site.
 
@@ -65,12 +79,13 @@ def ground_of(
         building: (H, W) bool, buildings of the context; on the site they do not count.
         pixel_m: Edge of a pixel.
         kept: Boxes (N, 5+) that stay although they stand on the site.
+        beyond: (H, W) bool, where a site goes on outside this one.
     """
     reach = _dilate(editable, round(REACH_M / pixel_m))
     blocked = building & ~editable
     for box in kept if kept is not None else ():
         blocked |= _box_mask(box, editable.shape, pixel_m)
-    return Ground(editable, reach, blocked, pixel_m)
+    return Ground(editable, reach, blocked, pixel_m, beyond)
 
 
 def kept_boxes(boxes: Boxes, item: int, editable: np.ndarray, pixel_m: float) -> np.ndarray:
@@ -127,12 +142,14 @@ def grow(network: Network, start: np.ndarray, end: np.ndarray, *, kind: int) -> 
 
 def hits(origins: np.ndarray, units: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Distance along each ray to each segment, (R, M); FAR_M where it passes by."""
-    base, axis = ends[None, :, :2], ends[None, :, 2:] - ends[None, :, :2]  # (1, M, 2)
-    gap = base - origins[:, None]  # (R, M, 2)
-    cross = units[:, None, 0] * axis[..., 1] - units[:, None, 1] * axis[..., 0]
-    safe = np.where(np.abs(cross) < 1e-9, 1.0, cross)
-    along = (gap[..., 0] * axis[..., 1] - gap[..., 1] * axis[..., 0]) / safe
-    share = (gap[..., 0] * units[:, None, 1] - gap[..., 1] * units[:, None, 0]) / safe
+    u0, v0, u1, v1 = ends.T
+    du, dv = u1 - u0, v1 - v0
+    ray_u, ray_v = units[:, :1], units[:, 1:]
+    gap_u, gap_v = u0 - origins[:, :1], v0 - origins[:, 1:]  # (R, M)
+    cross = ray_u * dv - ray_v * du
+    per_cross = 1.0 / np.where(np.abs(cross) < 1e-9, 1.0, cross)
+    along = (gap_u * dv - gap_v * du) * per_cross
+    share = (gap_u * ray_v - gap_v * ray_u) * per_cross
     met = (np.abs(cross) > 1e-9) & (along > 0.5) & (share > -1e-6) & (share < 1 + 1e-6)
     return np.where(met, along, FAR_M)
 
@@ -178,11 +195,15 @@ def unit(angle: np.ndarray) -> np.ndarray:
 
 
 def _gap2(points: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    base, axis = ends[:, :2], ends[:, 2:] - ends[:, :2]
-    gap = points[..., None, :] - base  # (..., M, 2)
-    length2 = np.maximum((axis**2).sum(-1), 1e-9)
-    share = ((gap * axis).sum(-1) / length2).clip(0.0, 1.0)
-    return ((gap - share[..., None] * axis) ** 2).sum(-1)
+    """Squared distances of points (..., 2) to segments, (..., M)."""
+    u0, v0, u1, v1 = ends.astype(points.dtype).T
+    du, dv = u1 - u0, v1 - v0
+    per_length2 = 1.0 / np.maximum(du * du + dv * dv, 1e-9)
+    u, v = points[..., :1] - u0, points[..., 1:] - v0  # (..., M)
+    share = ((u * du + v * dv) * per_length2).clip(0.0, 1.0)
+    u -= share * du
+    v -= share * dv
+    return u * u + v * v
 
 
 def _touched(ends: np.ndarray, tip: np.ndarray) -> np.ndarray:
