@@ -34,11 +34,14 @@ class GroundSettings:
     noise_mean: float = 1.0  # of ln s in training
     noise_sd: float = 1.3
     # Frequencies of paved, water, tree, shrub, grass, bare: the code is centered on them.
-    frequency: tuple[float, ...] = (0.25, 0.03, 0.17, 0.05, 0.42, 0.08)
+    frequency: tuple[float, ...] = (0.32, 0.03, 0.33, 0.03, 0.26, 0.03)
 
 
 class GroundModel(nn.Module):
     """Class logits of noisy ground under its conditions."""
+
+    frequency: Tensor  # (6,)
+    codes: Tensor  # (256, 6) clean code of each byte of allowed surfaces
 
     def __init__(self, settings: GroundSettings) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class GroundModel(nn.Module):
         )
         frequency = torch.tensor(settings.frequency)
         self.register_buffer("frequency", frequency / frequency.sum(), persistent=False)
-        self.register_buffer("codes", _codes(self.frequency), persistent=False)  # (256, 6)
+        self.register_buffer("codes", _codes(self.frequency), persistent=False)
 
     def forward(self, noisy: Tensor, noise: Tensor, scene: "Scene") -> Tensor:
         """Logits of the six ground surfaces, (B, 6, H, W).

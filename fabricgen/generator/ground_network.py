@@ -38,8 +38,7 @@ class GroundNetwork(nn.Module):
         self.spread = nn.Conv2d(first, fine * PATCH**2, 1)
         self.mix = nn.Conv2d(fine + PLANES, fine, 3, padding=1)
         self.out = nn.Conv2d(fine, len(GROUND), 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _start_silent(self.out)
 
     def forward(self, planes: Tensor, log_noise: Tensor, told: Tensor) -> Tensor:
         """Logits (B, 6, H, W); H and W are multiples of 16.
@@ -71,8 +70,7 @@ class Block(nn.Module):
         self.norm2 = nn.GroupNorm(8, outside, affine=False)
         self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
         self.skip = nn.Identity() if inside == outside else nn.Conv2d(inside, outside, 1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        _start_silent(self.conv2)
 
     def forward(self, x: Tensor, says: Tensor) -> Tensor:
         """(B, inside, h, w) and (B, E) to (B, outside, h, w)."""
@@ -91,8 +89,7 @@ class Attention(nn.Module):
         self.norm = nn.GroupNorm(8, width)
         self.split = nn.Conv2d(width, 3 * width, 1)
         self.join = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.join.weight)
-        nn.init.zeros_(self.join.bias)
+        _start_silent(self.join)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same."""
@@ -101,6 +98,12 @@ class Attention(nn.Module):
         query, key, value = flat.transpose(-1, -2).unbind(dim=1)  # (B, heads, h w, C / heads)
         seen = F.scaled_dot_product_attention(query, key, value)
         return x + self.join(seen.transpose(-1, -2).reshape(batch, width, rows, cols))
+
+
+def _start_silent(layer: nn.Conv2d) -> None:
+    """A layer that adds nothing until it is trained."""
+    for weights in layer.parameters():
+        nn.init.zeros_(weights)
 
 
 def _double(x: Tensor) -> Tensor:

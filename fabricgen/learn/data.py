@@ -24,6 +24,7 @@ MIN_BUILDING_SHARE = 0.04
 MAX_WATER_SHARE = 0.3
 MAX_JITTER_M = 64.0  # half the lattice's stride, so that windows stay clear of other splits
 MAX_OPEN_GROUND_SHARE = 0.8  # above it a window teaches the ground stage nothing
+BUILT_UP_SHARE = 0.15  # of buildings; the ground stage draws sparser windows less often
 MAX_NO_DATA_SHARE = 0.05
 TRIES = 8  # draws of a site before one is taken as it is
 
@@ -48,7 +49,7 @@ def usable_windows(store: TileStore, *, split: int, stage: str) -> Lattice:
     """The windows that can teach a stage.
 
     A city is drawn by the square root of its usable windows, so that large cities do not drown
-    small ones. The ground stage prefers windows whose ground is mapped.
+    small ones. The ground stage prefers built-up windows whose ground is mapped.
 
     Args:
         store: One or more cities.
@@ -90,7 +91,9 @@ def _weights(index: Mapping[str, np.ndarray], *, split: int, stage: str) -> np.n
     if stage != "ground":
         return usable.astype(np.float64)
     open_share = index["unknown_share"] / np.maximum(1.0 - building - road, 0.05)
-    return np.where(usable & (open_share <= MAX_OPEN_GROUND_SHARE), 1.0 - open_share, 0.0)
+    built_up = np.minimum(1.0, building / BUILT_UP_SHARE)  # or forests at the fringe would rule
+    mapped = np.where(usable & (open_share <= MAX_OPEN_GROUND_SHARE), 1.0 - open_share, 0.0)
+    return mapped**2 * built_up
 
 
 def draw_sample(store: TileStore, lattice: Lattice, rng: np.random.Generator) -> SiteSample:

@@ -95,12 +95,12 @@ def _train(settings: TrainSettings, out: Path, *, on_step: OnStep, stop: threadi
         last=settings.max_steps or ENDLESS,
         workers=settings.workers,
     )
-    if len(loader):
+    if len(loader) and keeper.progress(task) < 1.0:
         with _quiet_lightning():
             _trainer(settings, keeper).fit(task, loader)
 
 
-def _trainer(settings: TrainSettings, keeper: "_Keeper") -> "lightning.Trainer":
+def _trainer(settings: TrainSettings, keeper: "_Keeper") -> Any:
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -153,7 +153,7 @@ def _cities(store: TileStore) -> dict[str, Any]:
     }
 
 
-class _Keeper(lightning.Callback):
+class _Keeper(lightning.Callback):  # type: ignore[name-defined]  # loads on first use
     """Sets rates, writes the log, saves and validates by the clock, stops the run."""
 
     def __init__(

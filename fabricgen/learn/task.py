@@ -79,7 +79,7 @@ class Stage:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-class CascadeTask(lightning.LightningModule):
+class CascadeTask(lightning.LightningModule):  # type: ignore[name-defined]  # loads on first use
     """Trains stages on the batches of `learn.data`; `learn.run` saves, logs and stops it."""
 
     def __init__(self, settings: TrainSettings) -> None:

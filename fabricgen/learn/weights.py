@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fabricgen.errors import CheckpointError
-from fabricgen.generator.checkpoint import STAGES, Models, build, save
+from fabricgen.generator.checkpoint import Models, build, save
 from fabricgen.learn import resume
 
 
@@ -44,7 +44,9 @@ def export(
             stages[stage] = model
             training[stage] = _told(facts, stage)
     document = {"training": training, "cities": cities, **(card or {})}
-    models = Models(**{name: stages.get(name) for name in STAGES}, card=document)
+    models = Models(
+        stages.get("streets"), stages.get("buildings"), stages.get("ground"), card=document
+    )
     return save(models, Path(path), document)
 
 

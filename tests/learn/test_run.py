@@ -208,4 +208,15 @@ def test_a_folder_of_another_run_and_settings_without_end_are_refused(stores, tm
 
 def test_the_clock_ends_a_run(stores, tmp_path):
     train(settings(stores, max_steps=None, max_minutes=0.02), out=tmp_path)
-    assert 1 <= resume.latest(tmp_path)[1]["step"] < 5000
+    step = resume.latest(tmp_path)[1]["step"]
+    assert 1 <= step < 5000
+    train(settings(stores, max_steps=None, max_minutes=0.02), out=tmp_path)
+    assert resume.latest(tmp_path)[1]["step"] == step  # its time is up
+
+
+@pytest.mark.slow
+def test_training_imports_no_geo_library_and_no_hydra():
+    names = ("geopandas", "shapely", "rasterio", "pyproj", "osmium", "pyarrow", "pandas", "hydra", "omegaconf", "pydantic")
+    block = f"import sys; sys.modules.update(dict.fromkeys({names}))"
+    work = "import fabricgen.learn.run, fabricgen.learn.weights, fabricgen.generator.ground"
+    subprocess.run([sys.executable, "-c", f"{block}; {work}"], cwd=Path(__file__).parents[2], check=True)
