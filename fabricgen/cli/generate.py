@@ -79,6 +79,16 @@ def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -
             on_step=on_step,
         )
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
-        rows = list(csv.DictReader(source))
+        rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(source)]
     text = f"{console.table(rows, COLUMNS)}\nwritten to {out}; open {out / 'report.html'}"
     console.show({"out": str(out), "schemes": rows}, text=text)
+
+
+def _value(text: str) -> int | float | str | None:
+    """A cell of a CSV as what it is; an empty one is None."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None

@@ -1,0 +1,84 @@
+"""`generate` and `demo` hand over what was asked and show the scores that were written."""
+
+import json
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+
+from fabricgen.cli.app import main
+from fabricgen.files import shipped
+
+SCORES = (
+    "scheme,rank,seed,far,site_coverage,green_ratio,mean_height_m,gross_floor_area_m2,"
+    "emission_kgco2e_per_year,sink_kgco2e_per_year,avoided_kgco2e_per_year,net_kgco2e_per_year\n"
+    "s2,1,7,2.001,0.31,0.4,18.2,12345.6,100000,2000,0,98000\n"
+)
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Stands in for that of `design`, which is slow to import."""
+
+    region: str = "auto"
+    streets: str = "new"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the room was called with, instead of the room."""
+    calls = []
+
+    def generate_to_folder(site, context, **options):
+        calls.append({"site": site, "context": context, **options})
+        options["out"].mkdir(parents=True)
+        (options["out"] / "scores.csv").write_text(SCORES)
+
+    room = ModuleType("fabricgen.design")
+    room.LoopSettings, room.generate_to_folder = LoopSettings, generate_to_folder
+    monkeypatch.setitem(sys.modules, "fabricgen.design", room)
+    return calls
+
+
+def test_options_and_overrides_reach_the_loop(asked, tmp_path):
+    words = ["generate", "--site", "s.gpkg", "--context", "c.pbf", "--out", str(tmp_path / "o")]
+    words += ["--count", "3", "--seed", "7", "brief.far=2.0", "brief.green_ratio=[0.3,0.5]"]
+    assert main([*words, "region=fi"]) == 0
+    (call,) = asked
+    assert (call["count"], call["seed"], call["out"]) == (3, 7, tmp_path / "o")
+    assert call["brief"]["far"] == 2.0 and call["brief"]["green_ratio"] == [0.3, 0.5]
+    assert call["settings"] == LoopSettings(region="fi")
+
+
+def test_the_demo_is_generate_with_the_files_of_the_package(asked, tmp_path):
+    assert main(["demo", "--out", str(tmp_path / "o")]) == 0
+    (call,) = asked
+    assert call["site"].parent == call["context"].parent == shipped("demo")
+    assert call["context"].is_file() and (call["count"], call["seed"]) == (8, 0)
+
+
+def test_the_table_shows_the_scores_that_were_written(asked, tmp_path, capsys):
+    main(["demo", "--out", str(tmp_path / "o")])
+    head, row, where = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["rank", "scheme", "far"]
+    assert row.split() == [
+        "1", "s2", "2.00", "0.31", "0.40", "18.2", "12,346", "100,000", "2,000", "98,000",
+    ]  # fmt: skip
+    assert where == f"written to {tmp_path / 'o'}; open {tmp_path / 'o' / 'report.html'}"
+
+
+def test_with_json_the_scores_are_one_document(asked, tmp_path, capsys):
+    main(["demo", "--out", str(tmp_path / "o"), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["schemes"][0]["net_kgco2e_per_year"] == 98000
+
+
+def test_the_settings_of_a_run_can_be_repeated(asked, tmp_path):
+    settings = {"brief": {"far": 1.5}, "count": 2, "seed": 5, "region": "se", "streets": "keep"}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": settings}))
+    words = ["generate", "--site", "s", "--context", "c", "--out", str(tmp_path / "o")]
+    assert main([*words, "--settings", str(tmp_path / "run.json")]) == 0
+    (call,) = asked
+    assert call["settings"] == LoopSettings("se", "keep") and call["brief"] == {"far": 1.5}
+    assert (call["count"], call["seed"]) == (2, 5)
