@@ -1,0 +1,9 @@
+"""Show what was drawn and counted: drawings, contact sheet, tables, one self-contained page."""
+
+from fabricgen.report.html import write_report
+from fabricgen.report.sheet import contact_sheet
+from fabricgen.report.surroundings import surroundings_of
+from fabricgen.report.svg import plan_svg
+from fabricgen.report.tables import scores_table
+
+__all__ = ["contact_sheet", "plan_svg", "scores_table", "surroundings_of", "write_report"]

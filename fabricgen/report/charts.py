@@ -1,0 +1,210 @@
+"""Charts of a report as SVG: the ledger's bars and the trade-off of carbon against form."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from fabricgen.design.scheme import Scheme
+from fabricgen.design.score import net_draws
+from fabricgen.report.tables import NAMES, SHARES, number, per_floor, slices, tonnes, total
+from fabricgen.units import KG_PER_T
+
+INK, PALE, ACCENT = "#4a4440", "#d8d2c9", "#a8442c"
+WIDTH_PX = 960
+LEFT_PX, RIGHT_PX = 132, 118  # room for names and for totals
+BAR_PX, GAP_PX, ROW_PX = 15, 3, 78
+PLOT_PX = 440  # edge of a trade-off plot
+LABEL_PX = (26, 11)  # room that the name of a point takes
+GUIDES = 5  # about this many lines of a scale
+
+
+def ledger_svg(schemes: Sequence[Scheme]) -> str:
+    """Emission, sink and avoided of each scheme as bars apart, on one scale, with net's range."""
+    highs = [_top(scheme) for scheme in schemes]
+    top = max([*highs, 1.0])
+    scale = (WIDTH_PX - LEFT_PX - RIGHT_PX) / top
+    height = ROW_PX * len(schemes) + 26
+    guides = "".join(_guide(value, scale, height - 22) for value in ticks(0.0, top))
+    rows = "".join(_row(scheme, index, scale) for index, scheme in enumerate(schemes))
+    return _svg(WIDTH_PX, height, "emission, sink and avoided of each scheme", guides + rows)
+
+
+def _top(scheme: Scheme) -> float:
+    emission = total(scheme.score.ledger, "emission")
+    high = scheme.score.net_range_kgco2e_per_year[2]
+    return max(x for x in (emission, high, 0.0) if not math.isnan(x))
+
+
+def _guide(value: float, scale: float, bottom: float) -> str:
+    x = LEFT_PX + value * scale
+    text = f"{value / KG_PER_T:,.0f} t"
+    return _line(x, 0, x, bottom, PALE) + _text(x, bottom + 15, text, "t")
+
+
+def _row(scheme: Scheme, index: int, scale: float) -> str:
+    ledger = scheme.score.ledger
+    top = index * ROW_PX + 6
+    parts = [_text(0, top + 12, scheme.name, "b")]
+    for place, kind in enumerate(("emission", "sink", "avoided")):
+        y = top + place * (BAR_PX + GAP_PX)
+        x = float(LEFT_PX)
+        parts.append(_text(LEFT_PX - 8, y + 11.5, kind, "e"))
+        for piece in slices(ledger, kind):
+            width = abs(piece.kgco2e_per_year) * scale
+            tip = f"{piece.title}: {tonnes(piece.kgco2e_per_year)} t CO₂e a year"
+            parts.append(
+                f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{BAR_PX}" '
+                f'fill="{piece.color}"><title>{escape(tip)}</title></rect>'
+            )
+            x += width
+        words = tonnes(total(ledger, kind))
+        unit = "" if words == "not assessed" else " t"
+        parts.append(_text(x + 7, y + 11.5, words + unit))
+    parts.append(_net(scheme, top + 3 * (BAR_PX + GAP_PX) + 5, scale))
+    return "".join(parts)
+
+
+def _net(scheme: Scheme, y: float, scale: float) -> str:
+    """Net as a dot with its 5 to 95 % range as a line."""
+    low, _, high = (LEFT_PX + max(v, 0.0) * scale for v in scheme.score.net_range_kgco2e_per_year)
+    x = LEFT_PX + max(scheme.score.net_kgco2e_per_year, 0.0) * scale
+    words = f"{tonnes(scheme.score.net_kgco2e_per_year)} t"
+    mark = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{ACCENT}"/>'
+    if not math.isnan(low):
+        mark = _line(low, y, high, y, ACCENT, 1.6) + mark
+    end = max(x, 0.0 if math.isnan(high) else high)
+    name = _text(LEFT_PX - 8, y + 4, "net = emission − sink", "e")
+    return name + mark + _text(end + 7, y + 4, words)
+
+
+def pareto_svg(schemes: Sequence[Scheme], name: str) -> str:
+    """Net carbon per floor area against an indicator of which more is better.
+
+    Filled dots are schemes that no other beats in both. A line is the 5 to 95 % range of the
+    difference to the first scheme over the common draws, set on that scheme's net.
+    """
+    xs = [scheme.score.indicators[name] for scheme in schemes]
+    nets = [per_floor(scheme, scheme.score.net_kgco2e_per_year) for scheme in schemes]
+    spans = [_difference(scheme, schemes[0]) for scheme in schemes]
+    sheet = _Plot(_padded(xs, 0.12), _padded([*nets, *(y for span in spans for y in span)], 0.1))
+    parts = [sheet.grid(name)]
+    best = front(list(zip(xs, nets, strict=True)))
+    spots = [sheet.place(x, y) for x, y in zip(xs, nets, strict=True)]
+    words = zip(schemes, xs, nets, spans, best, spots, _apart(spots), strict=True)
+    for scheme, x, net, span, first, spot, label_y in words:
+        foot, head = (sheet.place(x, y)[1] for y in span)
+        fill = ACCENT if first else "#ffffff"
+        tip = f"{scheme.name}: {net:.1f} kg CO₂e/m² GFA/yr, {NAMES[name]} {number(name, x)}"
+        parts.append(
+            f"{_line(spot[0], foot, spot[0], head, '#c99a8c', 1.2)}"
+            f'<circle cx="{spot[0]:.1f}" cy="{spot[1]:.1f}" r="4.6" fill="{fill}" '
+            f'stroke="{ACCENT}"><title>{escape(tip)}</title></circle>'
+            f"{_text(spot[0] + 8, label_y + 4, scheme.name)}"
+        )
+    return _svg(PLOT_PX, PLOT_PX, f"net carbon against {NAMES[name]}", "".join(parts))
+
+
+def _difference(scheme: Scheme, first: Scheme) -> tuple[float, float]:
+    """Net of the first scheme plus the 5 and 95 % points of the difference to it, per area."""
+    drawn = net_draws(scheme.score.ledger).double().numpy()
+    drawn = per_floor(scheme, 1.0) * drawn
+    if drawn.size == 0:
+        net = per_floor(scheme, scheme.score.net_kgco2e_per_year)
+        return net, net
+    other = per_floor(first, 1.0) * net_draws(first.score.ledger).double().numpy()
+    low, high = np.quantile(drawn - other, (0.05, 0.95))
+    base = per_floor(first, first.score.net_kgco2e_per_year)
+    return base + float(low), base + float(high)
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A square plot: the range of either axis, and where on the picture a value lies."""
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    left: int = 58
+    right: int = PLOT_PX - 24
+    top: int = 12
+    bottom: int = PLOT_PX - 46
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Pixel position of a value."""
+        across = (x - self.x_range[0]) / (self.x_range[1] - self.x_range[0])
+        up = (y - self.y_range[0]) / (self.y_range[1] - self.y_range[0])
+        return (
+            self.left + across * (self.right - self.left),
+            self.bottom - up * (self.bottom - self.top),
+        )
+
+    def grid(self, name: str) -> str:
+        """Guides, their values and the names of the axes."""
+        parts = []
+        for value in ticks(*self.x_range):
+            x, _ = self.place(value, self.y_range[0])
+            text = f"{100 * value:g} %" if name in SHARES else f"{value:g}"
+            parts.append(_line(x, self.top, x, self.bottom, PALE))
+            parts.append(_text(x, self.bottom + 16, text, "t"))
+        for value in ticks(*self.y_range):
+            _, y = self.place(self.x_range[0], value)
+            parts.append(_line(self.left, y, self.right, y, PALE))
+            parts.append(_text(self.left - 7, y + 4, f"{value:g}", "e"))
+        parts.append(_text((self.left + self.right) / 2, PLOT_PX - 8, NAMES[name], "t"))
+        turn = f"translate(13 {(self.top + self.bottom) / 2:.0f}) rotate(-90)"
+        words = "Net, kg CO₂e per m² GFA and year"
+        return "".join(parts) + f'<text transform="{turn}" class="t">{words}</text>'
+
+
+def _apart(spots: Sequence[tuple[float, float]]) -> list[float]:
+    """Heights of labels, pushed down where one would lie on another."""
+    heights = [y for _, y in spots]
+    order = sorted(range(len(spots)), key=lambda n: spots[n][1])
+    for place, n in enumerate(order):
+        for m in order[:place]:
+            beside = abs(spots[n][0] - spots[m][0]) < LABEL_PX[0]
+            if beside and heights[n] - heights[m] < LABEL_PX[1]:
+                heights[n] = heights[m] + LABEL_PX[1]
+    return heights
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which points no other beats: at least as much x, at most as much y, and better in one."""
+    return [not any(x >= a and y <= b and (x, y) != (a, b) for x, y in points) for a, b in points]
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round values from low to high."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** math.floor(math.log10(span / GUIDES))
+    step = next(m * power for m in (1, 2, 5, 10) if span / (m * power) <= GUIDES + 1)
+    first = math.ceil(low / step - 1e-9)
+    return [round(n * step, 10) for n in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    pad = share * (high - low) or 0.1 * abs(high) or 1.0
+    return low - pad, high + pad
+
+
+def _line(x0: float, y0: float, x1: float, y1: float, color: str, width: float = 0.8) -> str:
+    return (
+        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{color}" '
+        f'stroke-width="{width}"/>'
+    )
+
+
+def _text(x: float, y: float, text: str, look: str = "") -> str:
+    kind = f' class="{look}"' if look else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}"{kind}>{escape(text)}</text>'
+
+
+def _svg(width: int, height: int, title: str, inside: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" role="img" aria-label="{escape(title)}" class="chart" fill="{INK}" '
+        f'font-family="Helvetica, Arial, sans-serif" font-size="11">{inside}</svg>'
+    )

@@ -1,0 +1,63 @@
+"""What stands around a site as layers to be drawn, from the arrays of a city's window."""
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from rasterio import features
+from shapely.geometry.base import BaseGeometry
+
+from fabricgen.layout import Frame
+from fabricgen.plan import layer
+from fabricgen.surfaces import BIT, GREEN, PAVED, ROAD_KINDS, WATER
+from fabricgen.vectorize.drawing import to_world
+from fabricgen.vectorize.rectangles import polygons
+
+SMOOTH_PX = 1.0  # outlines of ground may move by this many pixels
+GROUND = {"green": GREEN, "water": (WATER,), "paved": (PAVED,)}
+
+
+def surroundings_of(
+    boxes: np.ndarray, segments: np.ndarray, labels: np.ndarray, frame: Frame
+) -> dict[str, gpd.GeoDataFrame]:
+    """Layers for the drawings of this room.
+
+    Args:
+        boxes: Buildings as store rows in the frame's (u, v), (N, 7).
+        segments: Street pieces as store rows, (M, 6).
+        labels: Allowed bits per pixel, (rows, cols) uint8; only ground of a known kind is drawn.
+        frame: Where the arrays lie.
+    """
+    roads = [
+        {
+            "geometry": to_world(shapely.LineString(row[:4].reshape(2, 2)), frame),
+            "kind": ROAD_KINDS[int(row[5])],
+            "width_m": float(row[4]),
+        }
+        for row in np.asarray(segments, dtype=np.float64).reshape(-1, 6)
+    ]
+    shapes = {name: _ground(labels, surfaces, frame) for name, surfaces in GROUND.items()}
+    shapes["buildings"] = _buildings(np.asarray(boxes, dtype=np.float64).reshape(-1, 7))
+    tables = {
+        name: layer(name, frame.crs, [{"geometry": to_world(s, frame)} for s in found])
+        for name, found in shapes.items()
+    }
+    return tables | {"roads": layer("roads", frame.crs, roads)}
+
+
+def _buildings(boxes: np.ndarray) -> list[BaseGeometry]:
+    """Boxes of one building as one shape, in (u, v)."""
+    shapes = polygons(boxes)
+    return [shapely.union_all(shapes[boxes[:, 6] == number]) for number in np.unique(boxes[:, 6])]
+
+
+def _ground(labels: np.ndarray, surfaces: tuple[int, ...], frame: Frame) -> list[BaseGeometry]:
+    """Patches of some surfaces with their stairs smoothed, in (u, v)."""
+    bits = [BIT[surface] for surface in surfaces]
+    mask = np.isin(labels, bits)
+    found = features.shapes(mask.astype(np.uint8), mask=mask)
+    patches = np.array([shapely.geometry.shape(shape) for shape, _ in found], dtype=object)
+    smooth = shapely.simplify(patches, SMOOTH_PX)
+    return [
+        shapely.transform(patch, lambda xy: xy * frame.pixel_m)
+        for patch in smooth[shapely.is_valid(smooth) & ~shapely.is_empty(smooth)]
+    ]
