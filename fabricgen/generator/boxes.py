@@ -101,7 +101,7 @@ def overlap_m2(first: Tensor, second: Tensor) -> Tensor:
 
 
 def segment_distance(points: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance from points (..., 2) to segments (..., 4), and its sign by side. [m]
+    """Distance from points (..., 2) to segments (..., 4) [m], and its sign by side.
 
     Returns:
         The distance, and +1 where the point lies toward (-dv, du) from the segment, else -1.
@@ -115,22 +115,46 @@ def segment_distance(points: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     return distance, torch.where(side >= 0, 1.0, -1.0)
 
 
-def depth_into_roads(boxes: Tensor, ends: Tensor, width_m: Tensor) -> Tensor:
-    """How deep each box reaches into each road, by separating axes.
+def road_strips(ends: Tensor, width_m: Tensor) -> Tensor:
+    """Straight roads (..., 4) of a width (...) as boxes along their center lines, (..., 5)."""
+    step = ends[..., 2:] - ends[..., :2]
+    middle = (ends[..., :2] + ends[..., 2:]) / 2
+    length = step.norm(dim=-1)
+    bearing = torch.atan2(step[..., 1], step[..., 0])
+    sizes = torch.stack([length, width_m, bearing], dim=-1)
+    return torch.cat([middle, sizes], dim=-1)
+
+
+def trim(boxes: Tensor, obstacles: Tensor, borne_m: Tensor, *, cuts: int = 6) -> Tensor:
+    """Cut boxes back to the walls of what they reach into.
+
+    Each cut moves one wall of the box; the side that loses less of it is taken, worst obstacle
+    first.
 
     Args:
-        boxes: (..., 5).
-        ends: Center lines, broadcastable (..., 4).
-        width_m: Road widths, broadcastable (...).
+        boxes: (R, 5).
+        obstacles: (R, P, 5).
+        borne_m: Depth that an obstacle bears, (R, P); infinite where there is none.
+        cuts: Most cuts to a box.
 
     Returns:
-        Depth, positive where box and road overlap, (...). [m]
+        Boxes (R, 5); one that could not be freed has no width and depth.
     """
-    middle, size = (ends[..., :2] + ends[..., 2:]) / 2, ends[..., 2:] - ends[..., :2]
-    strip = torch.cat(
-        [middle, size.norm(dim=-1, keepdim=True), width_m[..., None], _bearing(size)], dim=-1
-    )
-    return penetration(*_match(boxes, strip))
+    if obstacles.shape[1] == 0:
+        return boxes
+    excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
+    worst = excess.topk(min(16, excess.shape[1]), dim=1).indices
+    obstacles = obstacles.gather(1, worst[..., None].expand(-1, -1, 5))
+    borne_m = borne_m.gather(1, worst)
+    rows = torch.arange(len(boxes), device=boxes.device)
+    for _ in range(cuts):
+        excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
+        deepest, which = excess.max(dim=1)
+        boxes = torch.where((deepest > 0)[:, None], _cut(boxes, obstacles[rows, which]), boxes)
+    excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
+    freed = (excess.amax(1) <= 1e-3) & (boxes[:, 2:4] > 0).all(1)
+    size = torch.where(freed[:, None], boxes[:, 2:4], torch.zeros_like(boxes[:, 2:4]))
+    return torch.cat([boxes[:, :2], size, boxes[:, 4:]], dim=1)
 
 
 def edge_candidates(boxes: Tensor, center: Tensor, half_m: Tensor, direction: Tensor) -> Tensor:
@@ -183,10 +207,16 @@ def _onto(points: Tensor, axis: int, half: Tensor) -> Tensor:
     return torch.stack(moved, dim=-1)
 
 
-def _bearing(step: Tensor) -> Tensor:
-    return torch.atan2(step[..., 1:], step[..., :1])
-
-
-def _match(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    shape = torch.broadcast_shapes(first.shape, second.shape)
-    return first.expand(shape), second.expand(shape)
+def _cut(boxes: Tensor, obstacle: Tensor) -> Tensor:
+    """Move the wall of each box (R, 5) that has to move least, as a share, to clear an obstacle."""
+    directions = torch.stack(axes(boxes[:, 4]), dim=1)  # (R, 2, 2)
+    offset = ((obstacle[:, None, :2] - boxes[:, None, :2]) * directions).sum(-1)  # (R, 2)
+    reach = half_extent(obstacle[:, None], directions)
+    depth = boxes[:, 2:4] / 2 + reach - offset.abs()  # (R, 2)
+    axis = (depth / boxes[:, 2:4].clamp(min=1e-3)).argmin(dim=1)
+    rows = torch.arange(len(boxes), device=boxes.device)
+    cut = torch.zeros_like(depth)
+    cut[rows, axis] = depth[rows, axis]
+    size = (boxes[:, 2:4] - cut).clamp(min=0)
+    shift = -(torch.where(offset >= 0, 1.0, -1.0) * cut / 2)[..., None] * directions
+    return torch.cat([boxes[:, :2] + shift.sum(1), size, boxes[:, 4:]], dim=1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fabricgen.errors import InputError
 from fabricgen.generator.blocks import CELLS, WINDOW_M, grid_points
-from fabricgen.generator.boxes import depth_into_roads, penetration
+from fabricgen.generator.boxes import road_strips, trim
 from fabricgen.generator.buildings_example import (
     box_targets,
     covered_cells,
@@ -30,6 +30,7 @@ from fabricgen.generator.buildings_scene import (
 from fabricgen.generator.conditions import Conditions
 from fabricgen.surfaces import PATH, WATER
 
+TOUCH_M = 0.02  # walls this deep into each other touch
 NEVER = 10_000  # step at which a cell gets built over when it never does
 
 
@@ -177,22 +178,32 @@ def look_around(run: Run, item: Tensor, cell: Tensor, *, keep: int) -> tuple[Ten
     return torch.from_numpy(near).to(item.device), torch.from_numpy(setbacks).to(item.device)
 
 
-def conflict_m(run: Run, boxes: Tensor, item: Tensor, at: int) -> Tensor:
-    """Deepest reach of each box (R, 6) into another building or a road. (R,) [m]."""
+def fit_boxes(run: Run, boxes: Tensor, item: Tensor, at: int, *, road_m: float) -> Tensor:
+    """Drawn boxes (R, 5) cut back off other buildings, and off roads beyond `road_m`.
+
+    Args:
+        run: The account.
+        boxes: Drawn geometry.
+        item: Site of each box, (R,).
+        at: Boxes placed before.
+        road_m: Depth into a road that is borne.
+    """
     pool = _pool(run)[item]  # (R, N + L, 5)
-    counts = torch.from_numpy(run.stands).to(item.device)[item]
+    stands = torch.from_numpy(run.stands).to(item.device)[item]
     standing = run.batch["context"].shape[1]
     building = run.batch["building"]
     own = building[item, 1:] == building[item, at][:, None]
     own = own & (run.batch["kind"][item, at] != NEW)[:, None]
-    other = torch.cat([counts[:, :standing], counts[:, standing:] & ~own], dim=1)
-    depth = penetration(boxes[:, None, :5].expand_as(pool), pool)
-    into_boxes = torch.where(other, depth, -1.0).amax(1)
-    ends, width, valid = (run.batch[name][item] for name in ("ends", "road_m", "is_road"))
-    if ends.shape[1] == 0:
-        return into_boxes
-    into_roads = depth_into_roads(boxes[:, None, :5], ends, width)
-    return torch.maximum(into_boxes, torch.where(valid, into_roads, -1.0).amax(1))
+    other = torch.cat([stands[:, :standing], stands[:, standing:] & ~own], dim=1)
+    strips = road_strips(run.batch["ends"][item], run.batch["road_m"][item])
+    borne = torch.cat(
+        [
+            torch.where(other, TOUCH_M, torch.inf),
+            torch.where(run.batch["is_road"][item], road_m, torch.inf),
+        ],
+        dim=1,
+    )
+    return trim(boxes, torch.cat([pool, strips], dim=1), borne)
 
 
 def write_box(run: Run, index: int, at: int, *, one: dict[str, Tensor], counts: bool) -> None:
@@ -209,10 +220,10 @@ def write_box(run: Run, index: int, at: int, *, one: dict[str, Tensor], counts: 
     batch["building"][index, at + 1] = batch["building"][index, at] + int(fresh)
     batch["cell"][index, at], batch["last"][index, at] = one["cell"], int(run.last[index])
     batch["near"][index, at], batch["setbacks"][index, at] = one["near"], one["setbacks"]
-    row = box[None].cpu().numpy()
     cell = int(one["cell"])
-    center = grid_points(CELLS)[[cell]]
-    batch["target"][index, at] = torch.from_numpy(box_targets(row, center)[0])
+    drawn = box_targets(one["drawn"][None].cpu().numpy(), grid_points(CELLS)[[cell]])
+    batch["target"][index, at] = torch.from_numpy(drawn[0])
+    row = box[None].cpu().numpy()
     batch["count"][index] += 1
     if fresh:
         run.last[index] = cell

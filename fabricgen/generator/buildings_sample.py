@@ -1,7 +1,8 @@
 """Sampling of the buildings stage: boxes one after the other, for a batch of sites at once.
 
-The place of a box is drawn once; its numbers are drawn several times at once, and the first draw
-that keeps off roads and other buildings is taken. Where no draw does, the place is drawn again.
+The place and the size of a box are drawn once and its offsets several times; each draw is cut
+back off roads and other buildings, and the first that keeps most of its area is taken. Redrawing
+the size as well would favor small boxes. Where every draw loses too much, the place is drawn again.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from fabricgen.generator.buildings_run import (
     Run,
     begin_run,
     cell_walk,
-    conflict_m,
+    fit_boxes,
     look_around,
     note_account,
     note_logs,
@@ -33,6 +34,7 @@ from fabricgen.generator.buildings_scene import COVERAGE_ASK
 from fabricgen.generator.conditions import Boxes, Conditions
 from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_log_prob
 
+SHARED = ("angle", "width", "depth")
 LITTLE_SHARE = 0.02  # of the site; with less ahead a site may end short of its coverage
 
 
@@ -41,10 +43,12 @@ class BuildingsSampling:
     """How boxes are drawn."""
 
     nucleus: float = 0.95  # of the probability of places and numbers; 1 draws from all of it
-    tries: int = 6  # draws of a box's numbers at once
-    places: int = 4  # draws of a place before the least conflict is taken
-    conflict_m: float = 0.5  # depth into a road or another building that is borne
-    drop_m: float = 2.0  # deeper boxes are left out of the result
+    tries: int = 8  # draws of a box's offsets at once
+    places: int = 4  # draws of a place before the best is taken
+    road_m: float = 0.5  # depth into a road that is borne
+    keep_share: float = 0.85  # of a drawn box's area; one that loses more is drawn again
+    drop_share: float = 0.4  # of its area, below which a box is left out of the result
+    least_m: float = 2.0  # the same for its shorter side
     hold_coverage: bool = True  # end at the coverage asked, neither before nor after
     short_share: float = 0.9  # of the coverage asked, below which no end is drawn
     max_boxes: int | None = None  # the model's own limit when None
@@ -188,15 +192,15 @@ def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
         drawn["cell_log"] = log_cell[waiting].gather(1, cell[:, None])[:, 0]
         for row, index in enumerate(waiting.tolist()):
             one = {name: values[row] for name, values in drawn.items()}
-            if index not in best or one["depth_m"] < best[index]["depth_m"]:
+            if index not in best or one["kept"] > best[index]["kept"]:
                 best[index] = one
-        bad = drawn["depth_m"] > pen.sampling.conflict_m
+        bad = drawn["kept"] < pen.sampling.keep_share
         waiting, cell = waiting[bad], cell[bad]
         if len(waiting) == 0:
             break
         logits[waiting, cell] = -1e9
     for row, index in enumerate(item.tolist()):
-        counts = float(best[row]["depth_m"]) <= pen.sampling.drop_m
+        counts = float(best[row]["kept"]) >= pen.sampling.drop_share
         write_box(run, index, at, one=best[row], counts=counts)
     note_logs(run, item, [best[row] for row in range(len(item))])
 
@@ -219,19 +223,26 @@ def _draw_numbers(
             drawn = _draw_floors(weights, values, push=push, nucleus=nucleus, rng=pen.rng)
             logs[name] = floors_log_prob(weights, values, drawn)
             return drawn
-        drawn = snap_draw(weights, values, spec=spec, nucleus=nucleus, rng=pen.rng)
+        shared = name in SHARED  # one draw for all tries of a box
+        every = slice(None, None, tries if shared else 1)
+        drawn = snap_draw(weights[every], values[every], spec=spec, nucleus=nucleus, rng=pen.rng)
+        drawn = drawn.repeat_interleave(tries) if shared else drawn
         logs[name] = snap_log_prob(weights, values, drawn, spec=spec)
         return drawn
 
     boxes = pen.model.attributes(place.repeat(tries), choose)  # (R * tries, 6)
-    depth = conflict_m(run, boxes, item.repeat_interleave(tries), at).view(-1, tries)
-    # The first draw that is borne, or else the one with the least conflict.
-    good = depth <= pen.sampling.conflict_m
-    pick = torch.where(good.any(1), good.float().argmax(1), depth.argmin(1))
+    many = item.repeat_interleave(tries)
+    fitted = fit_boxes(run, boxes[:, :5], many, at, road_m=pen.sampling.road_m)
+    kept = fitted[:, 2:4].prod(1) / boxes[:, 2:4].prod(1)
+    kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, tries)
+    # The first draw that keeps most of its area, or else the one that keeps most.
+    good = kept >= pen.sampling.keep_share
+    pick = torch.where(good.any(1), good.float().argmax(1), kept.argmax(1))
     row = torch.arange(len(item), device=item.device) * tries + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
-        "box": boxes[row],
-        "depth_m": depth.gather(1, pick[:, None])[:, 0],
+        "drawn": boxes[row],
+        "box": torch.cat([fitted, boxes[:, 5:]], dim=1)[row],
+        "kept": kept.gather(1, pick[:, None])[:, 0],
         "cell": cell,
         "near": near,
         "setbacks": setbacks,

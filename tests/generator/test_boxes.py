@@ -10,13 +10,14 @@ from fabricgen.generator.boxes import (
     axes,
     canonical,
     corners,
-    depth_into_roads,
     edge_candidates,
     half_extent,
     overlap_m2,
     penetration,
     point_distance,
+    road_strips,
     segment_distance,
+    trim,
     wrap_angle,
 )
 
@@ -92,11 +93,30 @@ def test_distance_to_a_segment_has_a_side():
 def test_a_box_reaches_into_a_road_exactly_when_it_crosses_the_strip():
     boxes = random_boxes(100, 9)
     ends = 30 * torch.rand(100, 4, generator=torch.Generator().manual_seed(10))
-    width = torch.full((100,), 7.0)
-    depth = depth_into_roads(boxes, ends, width)
+    depth = penetration(boxes, road_strips(ends, torch.full((100,), 7.0)))
     for one, line, shape in zip(depth, ends.view(-1, 2, 2).numpy(), polygons(boxes), strict=True):
         strip = LineString(line).buffer(3.5, cap_style="flat")
         assert (one > 0).item() == strip.intersects(shape)
+
+
+def test_a_trimmed_box_lies_within_the_drawn_one_and_off_its_obstacles():
+    boxes, obstacles = random_boxes(100, 12), random_boxes(300, 13).view(100, 3, 5)
+    kept = trim(boxes, obstacles, torch.full((100, 3), 0.0))
+    freed = kept[:, 2] > 0
+    assert 30 < freed.sum() <= 100
+    assert overlap_m2(kept[freed][:, None], obstacles[freed]).max() < 0.1
+    inner, outer = kept[freed], boxes[freed]
+    torch.testing.assert_close(
+        overlap_m2(inner, outer), inner[:, 2] * inner[:, 3], atol=0.05, rtol=1e-3
+    )
+
+
+def test_a_box_cut_at_a_wall_ends_exactly_there():
+    box = torch.tensor([[5.0, 5.0, 10.0, 8.0, 0.0]])
+    wall = torch.tensor([[[12.0, 5.0, 6.0, 20.0, 0.0]]])
+    torch.testing.assert_close(
+        trim(box, wall, torch.zeros(1, 1)), torch.tensor([[4.5, 5.0, 9.0, 8.0, 0.0]])
+    )
 
 
 def test_a_candidate_sets_the_box_flush_with_its_neighbor():

@@ -1,6 +1,7 @@
 """The buildings stage on small towns made by code: grids of streets with rows of houses."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def street_grid(pitch_m: float, start_m: float) -> np.ndarray:
     stops = np.concatenate([[0], lines, [256]])
     rows = []
     for line in lines:
-        for low, high in zip(stops[:-1], stops[1:], strict=True):
+        for low, high in pairwise(stops):
             rows += [(low, line, high, line, 7, 2), (line, low, line, high, 7, 2)]
     return np.array(rows, np.float32)
 
