@@ -33,9 +33,11 @@ from fabricgen.generator.buildings_features import (
     street_features,
     token_features,
 )
-from fabricgen.generator.buildings_scene import CHANNELS, GLOBALS, PROGRESS
+from fabricgen.generator.buildings_raster import CHANNELS
+from fabricgen.generator.buildings_scene import GLOBALS, PROGRESS
 from fabricgen.generator.encoder import RasterEncoder
-from fabricgen.generator.snap import ANGLE, OFFSET, SIZE, SnapRange
+from fabricgen.generator.sequence import SequenceBlock
+from fabricgen.generator.snap import ANGLE, OFFSET, SIZE, SnapHead, SnapRange
 
 PATCH_PX = 6  # condition pixels around a cell that a head sees in full
 
@@ -70,73 +72,6 @@ class Maps:
     keys: Tensor  # (B, C, head)
     memory: tuple[Tensor | None, ...]  # keys and values of the coarse map for each layer
     raster: Tensor  # (B, G + 4, G + 4, CHANNELS), padded
-
-
-class SequenceBlock(nn.Module):
-    """Causal self-attention, attention to the map if asked, and a two-layer network."""
-
-    def __init__(self, width: int, heads: int, memory: int | None) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_self = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.has_memory = memory is not None
-        if memory is not None:
-            self.norm_cross = nn.LayerNorm(width)
-            self.cross_query = nn.Linear(width, width)
-            self.cross_kv = nn.Linear(memory, 2 * width)
-            self.cross_out = nn.Linear(width, width)
-        self.norm_mix = nn.LayerNorm(width)
-        self.mix = nn.Sequential(
-            nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width)
-        )
-
-    def remember(self, coarse: Tensor) -> Tensor | None:
-        """Keys and values of the map, (2, B, heads, T, d)."""
-        return self._split(self.cross_kv(coarse), 2) if self.has_memory else None
-
-    def forward(
-        self, tokens: Tensor, memory: Tensor | None, past: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T, width) after `past` keys and values; returns tokens and all of them."""
-        query, key, value = self._split(self.qkv(self.norm_self(tokens)), 3)
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=past is None)
-        tokens = tokens + self.out(_merge(seen))
-        if memory is not None:
-            query = self._split(self.cross_query(self.norm_cross(tokens)), 1)[0]
-            seen = functional.scaled_dot_product_attention(query, memory[0], memory[1])
-            tokens = tokens + self.cross_out(_merge(seen))
-        return tokens + self.mix(self.norm_mix(tokens)), torch.stack([key, value])
-
-    def _split(self, packed: Tensor, parts: int) -> Tensor:
-        batch, count, _ = packed.shape
-        return packed.view(batch, count, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
-
-
-class SnapHead(nn.Module):
-    """Weights of bins and of candidates, given the state of a place."""
-
-    def __init__(self, state: int, edge: int, *, bins: int, kinds: int, scalars: int) -> None:
-        super().__init__()
-        self.bins = nn.Sequential(nn.Linear(state, state), nn.SiLU(), nn.Linear(state, bins))
-        self.query = nn.Linear(state, edge)
-        self.kinds = nn.Parameter(torch.randn(kinds, edge) * 0.1)
-        self.scalars = nn.Linear(scalars, edge)
-        self.weight = nn.Linear(edge, 1)
-
-    def forward(self, state: Tensor, edges: Tensor, scalars: Tensor, there: Tensor) -> Tensor:
-        """Logits (R, bins + K) of states (R, S), edges (R, n, E), scalars (R, K, s).
-
-        K is a multiple of n: kind by kind over the edges; `there` (R, K) marks usable candidates.
-        """
-        kinds = scalars.shape[1] // edges.shape[1]
-        near = (edges + self.query(state)[:, None])[:, None] + self.kinds[:kinds, None]
-        near = near.flatten(1, 2) + self.scalars(scalars)  # (R, K, edge)
-        weight = self.weight(functional.relu(near))[..., 0]  # (R, K)
-        return torch.cat([self.bins(state), weight.masked_fill(~there, -torch.inf)], dim=1)
 
 
 class BuildingsModel(nn.Module):
@@ -360,7 +295,3 @@ class BuildingsModel(nn.Module):
         there = torch.cat([place.there, place.street[..., 5] > 0], dim=1)
         edges = torch.cat([place.edges, place.street_edges], dim=1)
         return self.heads["angle"](state, edges, candidates[..., None] * 1.27, there), candidates
-
-
-def _merge(heads: Tensor) -> Tensor:
-    return heads.transpose(1, 2).flatten(2)

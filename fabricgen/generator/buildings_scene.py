@@ -12,6 +12,7 @@ from fabricgen.generator.blocks import (
     GRID,
     WINDOW_M,
     Streets,
+    StreetView,
     grid_points,
     label_blocks,
     rank_cells,
@@ -19,8 +20,8 @@ from fabricgen.generator.blocks import (
     through_streets,
     view_streets,
 )
+from fabricgen.generator.buildings_raster import draw_raster, pool, top_left
 
-CHANNELS = 15  # of the condition raster, see `_raster`
 GLOBALS = 14  # asks, their flags, site area, share that stands already
 PROGRESS = 11  # running account of one step, see `progress`
 ASK_SCALE = np.array([2.0, 0.4, 0.4, 12.0, 0.3, 0.3], np.float32)  # brings asks near one
@@ -80,7 +81,7 @@ def make_scene(
     blocks = label_blocks(through_streets(streets))  # (G, G)
     cell_blocks = blocks.reshape(CELLS, 2, CELLS, 2)[:, 1, :, 1].ravel()
     rank, block = rank_cells(cell_blocks, view)
-    site_cells = _pool(site, CELLS).ravel()
+    site_cells = pool(site, CELLS).ravel()
     site_px = float(site.sum())
     site_m2 = site_px * (WINDOW_M / site.shape[0]) ** 2
     share = site_cells / max(site_cells.sum(), 1e-6)
@@ -89,12 +90,12 @@ def make_scene(
     area = context[:, 2] * context[:, 3] * inside
     floors = np.where(np.isnan(context[:, 5]), STOREY_GUESS, context[:, 5])
     standing = float(area.sum() / max(site_m2, 1.0))
-    ask_map = _pool_known(block_coverage, GRID) if block_coverage is not None else None
+    ask_map = top_left(block_coverage, GRID) if block_coverage is not None else None
     cell_ask = np.full(CELLS * CELLS, np.nan, np.float32)
     if ask_map is not None:
         cell_ask = ask_map.reshape(CELLS, 2, CELLS, 2)[:, 1, :, 1].ravel()
     return Scene(
-        raster=_raster(streets, context, site, unmapped, water, ask_map),
+        raster=draw_raster(streets, context, site, unmapped, water, ask_map),
         overall=_overall(asks, site_m2, standing),
         asks=asks.astype(np.float32),
         site_m2=site_m2,
@@ -231,67 +232,6 @@ def progress(
     return np.stack([np.asarray(row, np.float32) for row in rows], axis=-1)
 
 
-def _raster(
-    streets: Streets,
-    context: np.ndarray,
-    site: np.ndarray,
-    unmapped: np.ndarray,
-    water: np.ndarray,
-    ask_map: np.ndarray | None,
-) -> np.ndarray:
-    """The condition raster (CHANNELS, G, G): streets, what stands, the site, what is asked."""
-    view, _ = view_streets(grid_points(GRID), streets)
-    near = np.exp(-np.maximum(view.edge_m, 0) / 20)
-    site_share = _pool(site, GRID)
-    built, floors = _draw_context(context)
-    asked = np.zeros((GRID, GRID), np.float32)
-    flag = asked
-    if ask_map is not None:
-        flag = (~np.isnan(ask_map)).astype(np.float32)
-        asked = np.nan_to_num(ask_map)
-    grid = (GRID, GRID)
-    maps = [
-        np.tanh(view.edge_m / 8).reshape(grid),
-        np.clip(view.edge_m / 40, -0.5, 1.5).reshape(grid),
-        (view.normal[:, 0] * near).reshape(grid),
-        (view.normal[:, 1] * near).reshape(grid),
-        (view.edge_m < 0).reshape(grid),
-        (view.kind / 4).reshape(grid),
-        built,
-        floors / 5,
-        built > 0,
-        site_share,
-        _pool(unmapped, GRID),
-        _pool(water, GRID),
-        asked * site_share * 2.5,
-        flag * site_share,
-        np.ones(grid),  # lets the first layer tell the window from its padding
-    ]
-    return np.stack([np.asarray(one, np.float32) for one in maps])
-
-
-def _draw_context(context: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of each condition pixel under the boxes that stand, and their floors; (G, G) each."""
-    built = np.zeros((2 * GRID, 2 * GRID), np.float32)
-    floors = np.zeros_like(built)
-    step = WINDOW_M / len(built)
-    for u, v, width, depth, angle, storeys, *_ in context:
-        cos, sin = abs(np.cos(angle)), abs(np.sin(angle))
-        reach = np.array([width * cos + depth * sin, width * sin + depth * cos]) / 2
-        low = np.clip(np.floor((np.array([u, v]) - reach) / step).astype(int), 0, len(built))
-        high = np.clip(np.ceil((np.array([u, v]) + reach) / step).astype(int), 0, len(built))
-        du = (np.arange(low[0], high[0]) + 0.5) * step - u
-        dv = ((np.arange(low[1], high[1]) + 0.5) * step - v)[:, None]
-        along = np.abs(du * np.cos(angle) + dv * np.sin(angle)) <= width / 2
-        across = np.abs(dv * np.cos(angle) - du * np.sin(angle)) <= depth / 2
-        patch = (slice(low[1], high[1]), slice(low[0], high[0]))
-        hit = along & across
-        built[patch] = np.maximum(built[patch], hit)
-        if not np.isnan(storeys):
-            floors[patch] = np.maximum(floors[patch], hit * storeys)
-    return _pool(built, GRID), _pool(floors, GRID)
-
-
 def _overall(asks: np.ndarray, site_m2: float, standing: float) -> np.ndarray:
     known = ~np.isnan(asks)
     scaled = np.where(known, np.clip(asks / ASK_SCALE, 0, 5), 0)
@@ -299,7 +239,7 @@ def _overall(asks: np.ndarray, site_m2: float, standing: float) -> np.ndarray:
     return np.concatenate([scaled, known, rest]).astype(np.float32)
 
 
-def _street_rows(view) -> np.ndarray:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _street_rows(view: StreetView) -> np.ndarray:
     there = (view.face >= 0).astype(np.float32)
     parts = [view.foot, view.normal, view.half_m[:, None], there[:, None]]
     return np.concatenate(parts, axis=1).astype(np.float32)
@@ -320,15 +260,3 @@ def _smallest(values: np.ndarray, keep: int) -> np.ndarray:
     order = found.argsort(axis=1)
     chosen, found = (np.take_along_axis(a, order, axis=1) for a in (chosen, found))
     return np.where(np.isfinite(found), chosen, -1)
-
-
-def _pool(fine: np.ndarray, size: int) -> np.ndarray:
-    """Mean over squares, (size, size) float32."""
-    factor = fine.shape[0] // size
-    return fine.reshape(size, factor, size, factor).mean(axis=(1, 3)).astype(np.float32)
-
-
-def _pool_known(fine: np.ndarray, size: int) -> np.ndarray:
-    """Top left value of each square (a block's value is one over the block), (size, size)."""
-    factor = fine.shape[0] // size
-    return fine[::factor, ::factor].astype(np.float32)

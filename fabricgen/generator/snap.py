@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,26 @@ def draw_nucleus(logits: Tensor, *, nucleus: float, rng: torch.Generator) -> Ten
     kept = torch.where(before < nucleus, share, torch.zeros_like(share))
     picked = torch.multinomial(kept, 1, generator=rng)
     return order.gather(-1, picked)[:, 0]
+
+
+class SnapHead(nn.Module):
+    """Weights of bins and of candidates, given the state of a place."""
+
+    def __init__(self, state: int, edge: int, *, bins: int, kinds: int, scalars: int) -> None:
+        super().__init__()
+        self.bins = nn.Sequential(nn.Linear(state, state), nn.SiLU(), nn.Linear(state, bins))
+        self.query = nn.Linear(state, edge)
+        self.kinds = nn.Parameter(torch.randn(kinds, edge) * 0.1)
+        self.scalars = nn.Linear(scalars, edge)
+        self.weight = nn.Linear(edge, 1)
+
+    def forward(self, state: Tensor, edges: Tensor, scalars: Tensor, there: Tensor) -> Tensor:
+        """Logits (R, bins + K) of states (R, S), edges (R, n, E), scalars (R, K, s).
+
+        K is a multiple of n: kind by kind over the edges; `there` (R, K) marks usable candidates.
+        """
+        kinds = scalars.shape[1] // edges.shape[1]
+        near = (edges + self.query(state)[:, None])[:, None] + self.kinds[:kinds, None]
+        near = near.flatten(1, 2) + self.scalars(scalars)  # (R, K, edge)
+        weight = self.weight(functional.relu(near))[..., 0]  # (R, K)
+        return torch.cat([self.bins(state), weight.masked_fill(~there, -torch.inf)], dim=1)
