@@ -1,7 +1,7 @@
 """Charts of a report as SVG: the ledger's bars and the trade-off of carbon against form."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -18,66 +18,69 @@ LEFT_PX, RIGHT_PX = 132, 118  # room for names and for totals
 BAR_PX, GAP_PX, ROW_PX = 15, 3, 78
 PLOT_PX = 440  # edge of a trade-off plot
 LABEL_PX = (26, 11)  # room that the name of a point takes
+KINDS = ("emission", "sink", "avoided")
 GUIDES = 5  # about this many lines of a scale
 
 
 def ledger_svg(schemes: Sequence[Scheme]) -> str:
     """Emission, sink and avoided of each scheme as bars apart, on one scale, with net's range."""
-    highs = [_top(scheme) for scheme in schemes]
-    top = max([*highs, 1.0])
-    scale = (WIDTH_PX - LEFT_PX - RIGHT_PX) / top
+    reach = [value for scheme in schemes for value in _reach(scheme)]
+    low, high = min(reach), max([*reach, 1.0])
+    per_kg = (WIDTH_PX - LEFT_PX - RIGHT_PX) / (high - low)
+    zero_px = LEFT_PX - low * per_kg
+
+    def at(kgco2e: float) -> float:
+        return zero_px + kgco2e * per_kg
+
     height = ROW_PX * len(schemes) + 26
-    guides = "".join(_guide(value, scale, height - 22) for value in ticks(0.0, top))
-    rows = "".join(_row(scheme, index, scale) for index, scheme in enumerate(schemes))
-    return _svg(WIDTH_PX, height, "emission, sink and avoided of each scheme", guides + rows)
+    parts = []
+    for value in ticks(low, high):
+        parts.append(_line(at(value), 0, at(value), height - 22, PALE))
+        parts.append(_text(at(value), height - 7, f"{value / KG_PER_T:,g} t", "t"))
+    parts += [_row(scheme, index * ROW_PX + 6, at) for index, scheme in enumerate(schemes)]
+    return _svg(WIDTH_PX, height, "emission, sink and avoided of each scheme", "".join(parts))
 
 
-def _top(scheme: Scheme) -> float:
-    emission = total(scheme.score.ledger, "emission")
-    high = scheme.score.net_range_kgco2e_per_year[2]
-    return max(x for x in (emission, high, 0.0) if not math.isnan(x))
+def _reach(scheme: Scheme) -> list[float]:
+    """All amounts that a scheme's bars must have room for, zero among them."""
+    kinds = [abs(total(scheme.score.ledger, kind)) for kind in KINDS]
+    net = [scheme.score.net_kgco2e_per_year, *scheme.score.net_range_kgco2e_per_year]
+    return [0.0, *(value for value in (*kinds, *net) if not math.isnan(value))]
 
 
-def _guide(value: float, scale: float, bottom: float) -> str:
-    x = LEFT_PX + value * scale
-    text = f"{value / KG_PER_T:,.0f} t"
-    return _line(x, 0, x, bottom, PALE) + _text(x, bottom + 15, text, "t")
-
-
-def _row(scheme: Scheme, index: int, scale: float) -> str:
+def _row(scheme: Scheme, top: float, at: Callable[[float], float]) -> str:
+    """The bars of one scheme; `at` gives the pixel of an amount."""
     ledger = scheme.score.ledger
-    top = index * ROW_PX + 6
     parts = [_text(0, top + 12, scheme.name, "b")]
-    for place, kind in enumerate(("emission", "sink", "avoided")):
+    for place, kind in enumerate(KINDS):
         y = top + place * (BAR_PX + GAP_PX)
-        x = float(LEFT_PX)
         parts.append(_text(LEFT_PX - 8, y + 11.5, kind, "e"))
+        so_far = 0.0
         for piece in slices(ledger, kind):
-            width = abs(piece.kgco2e_per_year) * scale
+            amount = abs(piece.kgco2e_per_year)
             tip = f"{piece.title}: {tonnes(piece.kgco2e_per_year)} t CO₂e a year"
             parts.append(
-                f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{BAR_PX}" '
-                f'fill="{piece.color}"><title>{escape(tip)}</title></rect>'
+                f'<rect x="{at(so_far):.2f}" y="{y}" width="{at(amount) - at(0):.2f}" '
+                f'height="{BAR_PX}" fill="{piece.color}"><title>{escape(tip)}</title></rect>'
             )
-            x += width
+            so_far += amount
         words = tonnes(total(ledger, kind))
         unit = "" if words == "not assessed" else " t"
-        parts.append(_text(x + 7, y + 11.5, words + unit))
-    parts.append(_net(scheme, top + 3 * (BAR_PX + GAP_PX) + 5, scale))
+        parts.append(_text(at(so_far) + 7, y + 11.5, words + unit))
+    parts.append(_net(scheme, top + len(KINDS) * (BAR_PX + GAP_PX) + 5, at))
     return "".join(parts)
 
 
-def _net(scheme: Scheme, y: float, scale: float) -> str:
+def _net(scheme: Scheme, y: float, at: Callable[[float], float]) -> str:
     """Net as a dot with its 5 to 95 % range as a line."""
-    low, _, high = (LEFT_PX + max(v, 0.0) * scale for v in scheme.score.net_range_kgco2e_per_year)
-    x = LEFT_PX + max(scheme.score.net_kgco2e_per_year, 0.0) * scale
-    words = f"{tonnes(scheme.score.net_kgco2e_per_year)} t"
-    mark = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{ACCENT}"/>'
+    net = scheme.score.net_kgco2e_per_year
+    low, _, high = scheme.score.net_range_kgco2e_per_year
+    mark = f'<circle cx="{at(net):.1f}" cy="{y:.1f}" r="3.6" fill="{ACCENT}"/>'
     if not math.isnan(low):
-        mark = _line(low, y, high, y, ACCENT, 1.6) + mark
-    end = max(x, 0.0 if math.isnan(high) else high)
+        mark = _line(at(low), y, at(high), y, ACCENT, 1.6) + mark
+    end = net if math.isnan(high) else max(net, high)
     name = _text(LEFT_PX - 8, y + 4, "net = emission − sink", "e")
-    return name + mark + _text(end + 7, y + 4, words)
+    return name + mark + _text(at(end) + 7, y + 4, f"{tonnes(net)} t")
 
 
 def pareto_svg(schemes: Sequence[Scheme], name: str) -> str:

@@ -54,7 +54,7 @@ STYLES = {
     "sheet": Style("#f6f4ef"),
     "around_green": Style("#e6ead9"),
     "around_water": Style("#dbe7ec"),
-    "around_paved": Style("#f1eee7"),
+    "around_paved": Style("#edeae3"),
     "around_roads": Style("#ffffff", "#dedad3", 0.6),
     "around_buildings": Style("#dad5ce", "#c4beb6", 0.6),
     "bare": Style(COLORS[BARE]),
@@ -158,19 +158,29 @@ def background(plan: Plan, view: View, surroundings: Surroundings | None) -> lis
     marks = [Mark("sheet", (sheet,))]
     site = view.flat(plan.site)
     shapely.prepare(site)
-    for name in ("green", "water", "paved", "roads", "buildings"):
-        table = (surroundings or {}).get(name)
-        if table is None or table.empty:
-            continue
-        shapes = road_polygons(table) if name == "roads" else table.geometry.to_numpy()
-        shapes = shapely.clip_by_rect(view.flat(shapes), 0, 0, view.width_m, view.height_m)
-        shapes = shapes[~shapely.is_empty(shapes)]
-        if name == "roads":
-            shapes = np.array([shapely.union_all(shapes)])
-        crossing = shapely.intersects(site, shapes)
-        shapes[crossing] = shapely.difference(shapes[crossing], site)
-        marks.append(Mark(f"around_{name}", _polygons(shapes)))
-    return marks
+    for name, shapes in _around(surroundings or {}).items():
+        flat = shapely.clip_by_rect(view.flat(shapes), 0, 0, view.width_m, view.height_m)
+        flat = flat[~shapely.is_empty(flat)]
+        crossing = shapely.intersects(site, flat)
+        flat[crossing] = shapely.difference(flat[crossing], site)
+        marks.append(Mark(f"around_{name}", _polygons(flat)))
+    return [mark for mark in marks if mark.shapes]
+
+
+def _around(surroundings: Surroundings) -> dict[str, np.ndarray]:
+    """Shapes of the surroundings by mark, bottom to top; ways on foot count as paved."""
+    empty = np.zeros(0, dtype=object)
+    shapes = {
+        name: surroundings[name].geometry.to_numpy() if name in surroundings else empty
+        for name in ("green", "water", "paved", "roads", "buildings")
+    }
+    if "roads" in surroundings:
+        roads = surroundings["roads"]
+        on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
+        areas = road_polygons(roads)
+        shapes["paved"] = np.concatenate([shapes["paved"], areas[on_path]])
+        shapes["roads"] = np.array([shapely.union_all(areas[~on_path])], dtype=object)
+    return shapes
 
 
 def draw(plan: Plan, view: View, behind: Iterable[Mark] = ()) -> Drawing:

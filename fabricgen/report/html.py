@@ -34,6 +34,7 @@ from fabricgen.surfaces import COLORS, LABELS
 
 ATTRIBUTION = "© OpenStreetMap contributors, ODbL"
 PLAN_PX, MAP_PX = 640, 300
+SHOWN = 48  # schemes that are drawn and told in full; the rest stand in the ranking
 
 
 def write_report(
@@ -59,15 +60,18 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html").render(
+    page = environment.get_template(
+        "report.html"
+    ).render(
         css=Markup(texts["report.css"]),  # our own file
         attribution=ATTRIBUTION,
         run=run,
         run_text=json.dumps(run, indent=2, ensure_ascii=False, default=str),
         schemes=schemes,
+        shown=schemes[:SHOWN],
         **_head(schemes, run),
         **_numbers(schemes),
-        **_pictures(schemes, surroundings),
+        **_pictures(schemes[:SHOWN], surroundings),
     )
     with atomic_file(Path(out_path)) as part:
         part.write_text(page, encoding="utf-8")
@@ -106,13 +110,13 @@ def _numbers(schemes: Sequence[Scheme]) -> dict[str, Any]:
     groups = [[scheme.name for scheme in group] for group in ties(schemes)]
     factors = factors_used(schemes)
     return {
-        "asked": [_asked(name, schemes) for name in BRIEF_KEYS],
+        "asked": [_asked(name, schemes[:SHOWN]) for name in BRIEF_KEYS],
         "misses": _misses(schemes),
         "ranking": [_ranked(row) for _, row in table.iterrows()],
         "ties": groups,
         "sure": f"{SURE:.0%}".replace("%", " %"),
-        "ledgers": [(scheme, _lines(scheme), _sums(scheme)) for scheme in schemes],
-        "legend": _legend(schemes),
+        "ledgers": [(scheme, _lines(scheme), _sums(scheme)) for scheme in schemes[:SHOWN]],
+        "legend": _legend(schemes[:SHOWN]),
         "factors": factors,
         "unconfirmed": sum(not factor.confirmed for factor in factors),
     }
@@ -158,7 +162,7 @@ def _ranked(row: pd.Series) -> dict[str, Any]:
 
 def _lines(scheme: Scheme) -> list[dict[str, Any]]:
     """Every entry of a ledger, as the evaluator tells it."""
-    lines = scheme.score.ledger.table()
+    lines: list[dict[str, Any]] = [dict(line) for line in scheme.score.ledger.table()]
     order = {"emission": 0, "sink": 1, "avoided": 2, "stock": 3}
     lines.sort(key=lambda line: (order[line["kind"]], -abs(line["amount"])))
     for line in lines:
@@ -196,7 +200,7 @@ def _pictures(schemes: Sequence[Scheme], surroundings: Surroundings | None) -> d
     ]
     return {
         "plans": [
-            (scheme, Markup(svg), number("far", scheme.score.indicators["far"]), _caption(scheme))
+            (scheme, Markup(svg), _caption(scheme))
             for scheme, svg in zip(schemes, plans, strict=True)
         ],
         "maps": [(s.name, Markup(svg)) for s, svg in zip(schemes, drawn, strict=True)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -35,6 +36,7 @@ PANEL_IN = 3.4  # width of one panel
 CAPTION_IN = 0.72  # strip under each plan
 POINTS_PER_PX = 0.6  # a stroke of the page on the smaller picture
 COLUMNS = 4
+SHOWN = 48  # panels at most; a picture has its limits
 
 
 def contact_sheet(
@@ -43,10 +45,11 @@ def contact_sheet(
     """Writes one PNG with a panel per scheme.
 
     Args:
-        schemes: Of one site, in the order in which they appear.
+        schemes: Of one site, in the order in which they appear; the first `SHOWN` are drawn.
         path: The PNG to write.
         surroundings: Layers around the site, as in `plan_svg`.
     """
+    schemes = schemes[:SHOWN]
     columns = min(COLUMNS, max(1, len(schemes)))
     rows = math.ceil(len(schemes) / columns)
     views = [view_of(scheme.plan, scheme.frame) for scheme in schemes]
@@ -96,8 +99,8 @@ def paint(drawing: Drawing, axes: Axes) -> None:
     _scale(axes, view)
 
 
-def _look(style: Style) -> dict[str, object]:
-    look: dict[str, object] = {
+def _look(style: Style) -> dict[str, Any]:
+    look: dict[str, Any] = {
         "facecolor": style.fill,
         "edgecolor": style.line,
         "linewidth": style.line_px * POINTS_PER_PX,
@@ -143,14 +146,15 @@ def _scale(axes: Axes, view: View) -> None:
 
 def _caption(axes: Axes, scheme: Scheme) -> None:
     form = scheme.score.indicators
-    low, _, high = (tonnes(x) for x in scheme.score.net_range_kgco2e_per_year)
+    low, _, high = scheme.score.net_range_kgco2e_per_year
     head = f"{scheme.rank} · scheme {scheme.name}"
     shape = (
         f"FAR {form['far']:.2f}   coverage {number('site_coverage', form['site_coverage'])}   "
         f"green {number('green_ratio', form['green_ratio'])}"
     )
     kgco2e_per_year = scheme.score.net_kgco2e_per_year
-    net = f"net {tonnes(kgco2e_per_year)} t CO₂e/yr  ({low} to {high})"
+    net = f"net {tonnes(kgco2e_per_year)} t CO₂e/yr"
+    net += "" if math.isnan(low) else f"  ({tonnes(low)} to {tonnes(high)})"
     net += f"   {per_floor(scheme, kgco2e_per_year):.1f} kg/m² GFA"
     lines = ((head, 8.0, "bold", -6), (shape, 6.4, "normal", -18), (net, 6.4, "normal", -28))
     for text, points, weight, down in lines:

@@ -4,6 +4,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from rasterio import features
+from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.layout import Frame
@@ -12,7 +13,9 @@ from fabricgen.surfaces import BIT, GREEN, PAVED, ROAD_KINDS, WATER
 from fabricgen.vectorize.drawing import to_world
 from fabricgen.vectorize.rectangles import polygons
 
-SMOOTH_PX = 1.0  # outlines of ground may move by this many pixels
+SMOOTH_PX = 0.75  # outlines of ground may move by this many pixels
+CUTS = 2  # rounds of cutting their corners
+CUT_PX = 1.0  # taken off an edge at most
 GROUND = {"green": GREEN, "water": (WATER,), "paved": (PAVED,)}
 
 
@@ -56,8 +59,19 @@ def _ground(labels: np.ndarray, surfaces: tuple[int, ...], frame: Frame) -> list
     mask = np.isin(labels, bits)
     found = features.shapes(mask.astype(np.uint8), mask=mask)
     patches = np.array([shapely.geometry.shape(shape) for shape, _ in found], dtype=object)
-    smooth = shapely.simplify(patches, SMOOTH_PX)
-    return [
-        shapely.transform(patch, lambda xy: xy * frame.pixel_m)
-        for patch in smooth[shapely.is_valid(smooth) & ~shapely.is_empty(smooth)]
-    ]
+    rounded = [_rounded(patch) for patch in shapely.simplify(patches, SMOOTH_PX)]
+    return [shapely.transform(patch, lambda xy: xy * frame.pixel_m) for patch in rounded]
+
+
+def _rounded(patch: Polygon) -> BaseGeometry:
+    """A polygon with its corners cut, at a quarter of each edge or a pixel, whichever is less."""
+    rings = []
+    for ring in shapely.get_rings(patch):
+        xy = shapely.get_coordinates(ring)[:-1]
+        for _ in range(CUTS):
+            edge = np.roll(xy, -1, axis=0) - xy
+            length = np.maximum(np.hypot(*edge.T), 1e-9)[:, None]
+            step = edge * np.minimum(0.25, CUT_PX / length)
+            xy = np.stack([xy + step, xy + edge - step], axis=1).reshape(-1, 2)
+        rings.append(xy)
+    return shapely.make_valid(Polygon(rings[0], rings[1:]))

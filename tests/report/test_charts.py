@@ -61,3 +61,13 @@ def test_one_scheme_alone_can_be_plotted(schemes):
 )
 def test_ticks_are_round(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)
+
+
+def test_a_site_that_takes_up_more_than_it_emits_is_drawn_left_of_zero(schemes):
+    from dataclasses import replace
+
+    score = replace(schemes[0].score, net_range_kgco2e_per_year=(-9e5, 1e5, 9e5))
+    root = ET.fromstring(ledger_svg([replace(schemes[0], score=score)]))
+    zero_px = min(float(rect.get("x")) for rect in root.iter(f"{SVG}rect"))
+    span = [line for line in root.iter(f"{SVG}line") if line.get("stroke") == "#a8442c"]
+    assert float(span[0].get("x1")) < zero_px - 100

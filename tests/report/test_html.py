@@ -108,3 +108,12 @@ def test_the_same_run_writes_the_same_page(tmp_path, schemes, run):
 def test_a_run_without_inputs_or_data_is_reported_too(tmp_path, schemes):
     write_report(schemes[:1], tmp_path / "report.html", run={})
     assert "1 scheme for the site" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_of_very_many_schemes_the_best_are_drawn_and_all_are_ranked(tmp_path, schemes, run, monkeypatch):
+    monkeypatch.setattr("fabricgen.report.html.SHOWN", 2)
+    write_report(schemes, tmp_path / "report.html", run=run)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('aria-label="plan of') == 2
+    assert "The best 2 are drawn here" in page
+    assert page.count("<td data-key") == 15 * len(schemes)

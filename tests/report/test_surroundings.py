@@ -17,8 +17,17 @@ def test_only_ground_of_a_known_kind_is_drawn():
     labels[20:40, 30:60] = BIT[GRASS]
     labels[40:50, 30:60] = BIT[TREE]
     made = surroundings_of(np.zeros((0, 7)), np.zeros((0, 6)), labels, FRAME)
-    assert made["green"].area.sum() == pytest.approx(30 * 30 * FRAME.pixel_m**2)
+    assert made["green"].area.sum() == pytest.approx(30 * 30 * FRAME.pixel_m**2, rel=0.01)
     assert made["water"].empty and made["paved"].empty and made["buildings"].empty
+
+
+def test_single_trees_come_out_round():
+    labels = np.full((128, 128), OPEN, np.uint8)
+    labels[50:53, 50:53] = BIT[TREE]
+    crown = surroundings_of(np.zeros((0, 7)), np.zeros((0, 6)), labels, FRAME)["green"].iloc[0]
+    area, girth = crown.geometry.area, crown.geometry.length
+    assert 4 * np.pi * area / girth**2 > 0.9  # 1: a circle, 0.785: a square
+    assert area == pytest.approx((3 * FRAME.pixel_m) ** 2, rel=0.2)
 
 
 def test_streets_keep_their_length_kind_and_width():
