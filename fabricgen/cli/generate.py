@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -85,10 +86,11 @@ def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -
 
 
 def _value(text: str) -> int | float | str | None:
-    """A cell of a CSV as what it is; an empty one is None."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
+    """A cell of a CSV as what it is; None where it is empty or no finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text or None
+    if not math.isfinite(number):
+        return None
+    return int(number) if text.lstrip("-").isdigit() else number
