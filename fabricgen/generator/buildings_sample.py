@@ -1,8 +1,9 @@
 """Sampling of the buildings stage: boxes one after the other, for a batch of sites at once.
 
-The place and the size of a box are drawn once and its offsets several times; each draw is cut
-back off roads and other buildings, and the first that keeps most of its area is taken. Redrawing
-the size as well would favor small boxes. Where every draw loses too much, the place is drawn again.
+At a place several sizes are drawn, and several offsets for each. A draw is cut back off roads and
+other buildings, and the first that keeps most of its area is taken. That alone favors small boxes,
+so a site behind its coverage takes the largest instead. Where every draw loses too much, the place
+is drawn again.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from fabricgen.generator.conditions import Boxes, Conditions
 from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_log_prob
 
 SHARED = ("angle", "width", "depth")
+BEHIND = 1.1  # times the density asked of the whole site
 LITTLE_SHARE = 0.02  # of the site; with less ahead a site may end short of its coverage
 
 
@@ -43,14 +45,15 @@ class BuildingsSampling:
     """How boxes are drawn."""
 
     nucleus: float = 0.95  # of the probability of places and numbers; 1 draws from all of it
-    tries: int = 8  # draws of a box's offsets at once
+    sizes: int = 3  # draws of a box's size at once
+    tries: int = 5  # draws of its offsets for each size
     places: int = 4  # draws of a place before the best is taken
     road_m: float = 0.5  # depth into a road that is borne
-    keep_share: float = 0.85  # of a drawn box's area; one that loses more is drawn again
+    keep_share: float = 0.7  # of a drawn box's area; one that loses more is drawn again
     drop_share: float = 0.4  # of its area, below which a box is left out of the result
-    least_m: float = 2.0  # the same for its shorter side
+    least_m: float = 1.0  # the same for its shorter side
     hold_coverage: bool = True  # end at the coverage asked, neither before nor after
-    short_share: float = 0.9  # of the coverage asked, below which no end is drawn
+    short_share: float = 0.8  # of the coverage asked, below which no end is drawn
     max_boxes: int | None = None  # the model's own limit when None
 
 
@@ -164,9 +167,7 @@ def _draw_kinds(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
 def _ruled_out(run: Run, index: int, sampling: BuildingsSampling) -> list[int]:
     """Kinds of step that a site may not take: no room for more, or the coverage asked is held."""
     scene = run.scenes[index]
-    ahead = scene.cell_share
-    if run.last[index] >= 0:
-        ahead = np.where(scene.rank >= scene.rank[run.last[index]], ahead, 0.0)
+    ahead = _ahead(run, index)
     if not ahead.any():
         return [NEW]
     asked = scene.asks[COVERAGE_ASK] - scene.standing_share
@@ -210,12 +211,13 @@ def _draw_numbers(
 ) -> dict[str, Tensor]:
     """Numbers of a box in each given cell, the best of several draws; arrays of (R, ...)."""
     batch, tries, nucleus = run.batch, pen.sampling.tries, pen.sampling.nucleus
+    many = pen.sampling.sizes * tries
     near, setbacks = look_around(run, item, cell, keep=pen.model.settings.neighbors)
     features = gather_near(batch, item, torch.full_like(item, at), near)
     kind, street = batch["kind"][item, at], batch["street"][item, cell]
     place = pen.model.look(pen.maps, state, kind, item, cell, features, street, setbacks)
     push = pen.tilt.floors
-    push = None if push is None else push[item].repeat_interleave(tries)
+    push = None if push is None else push[item].repeat_interleave(many)
     logs: dict[str, Tensor] = {}
 
     def choose(name: str, spec: SnapRange | None, weights: Tensor, values: Tensor) -> Tensor:
@@ -223,22 +225,23 @@ def _draw_numbers(
             drawn = _draw_floors(weights, values, push=push, nucleus=nucleus, rng=pen.rng)
             logs[name] = floors_log_prob(weights, values, drawn)
             return drawn
-        shared = name in SHARED  # one draw for all tries of a box
+        shared = name in SHARED  # one draw for all offsets of a size
         every = slice(None, None, tries if shared else 1)
         drawn = snap_draw(weights[every], values[every], spec=spec, nucleus=nucleus, rng=pen.rng)
         drawn = drawn.repeat_interleave(tries) if shared else drawn
         logs[name] = snap_log_prob(weights, values, drawn, spec=spec)
         return drawn
 
-    boxes = pen.model.attributes(place.repeat(tries), choose)  # (R * tries, 6)
-    many = item.repeat_interleave(tries)
-    fitted = fit_boxes(run, boxes[:, :5], many, at, road_m=pen.sampling.road_m)
-    kept = fitted[:, 2:4].prod(1) / boxes[:, 2:4].prod(1)
-    kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, tries)
-    # The first draw that keeps most of its area, or else the one that keeps most.
-    good = kept >= pen.sampling.keep_share
-    pick = torch.where(good.any(1), good.float().argmax(1), kept.argmax(1))
-    row = torch.arange(len(item), device=item.device) * tries + pick
+    boxes = pen.model.attributes(place.repeat(many), choose)  # (R * many, 6)
+    fitted = fit_boxes(
+        run, boxes[:, :5], item.repeat_interleave(many), at, road_m=pen.sampling.road_m
+    )
+    area_m2 = fitted[:, 2:4].prod(1)
+    kept = area_m2 / boxes[:, 2:4].prod(1)
+    kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, many)
+    behind = torch.tensor([_is_behind(run, index) for index in item.tolist()]).to(item.device)
+    pick = _pick_draw(kept, area_m2.view(-1, many), behind, keep_share=pen.sampling.keep_share)
+    row = torch.arange(len(item), device=item.device) * many + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
         "drawn": boxes[row],
         "box": torch.cat([fitted, boxes[:, 5:]], dim=1)[row],
@@ -247,6 +250,36 @@ def _draw_numbers(
         "near": near,
         "setbacks": setbacks,
     }
+
+
+def _pick_draw(kept: Tensor, area_m2: Tensor, behind: Tensor, *, keep_share: float) -> Tensor:
+    """Which of many draws is taken, (R,): the first that keeps most of its area.
+
+    Where the site is behind its coverage the largest of these is taken; where no draw keeps enough,
+    the one that keeps most. `kept` and `area_m2` are (R, many), `behind` (R,).
+    """
+    good = kept >= keep_share
+    largest = torch.where(good, area_m2, -1.0).argmax(1)
+    first = torch.where(behind, largest, good.float().argmax(1))
+    return torch.where(good.any(1), first, kept.argmax(1))
+
+
+def _is_behind(run: Run, index: int) -> bool:
+    """Whether the rest of a site must be built more densely than the whole was asked to be."""
+    scene = run.scenes[index]
+    asked = scene.asks[COVERAGE_ASK] - scene.standing_share
+    if np.isnan(asked):
+        return False
+    missing = asked - run.share[index]
+    return bool(missing > BEHIND * asked * max(float(_ahead(run, index).sum()), LITTLE_SHARE))
+
+
+def _ahead(run: Run, index: int) -> np.ndarray:
+    """Share of a site in each cell that the order has yet to pass, (C,)."""
+    scene = run.scenes[index]
+    if run.last[index] < 0:
+        return scene.cell_share
+    return np.where(scene.rank >= scene.rank[run.last[index]], scene.cell_share, 0.0)
 
 
 def _draw_floors(
