@@ -3,7 +3,8 @@
 At a place several sizes are drawn, and several offsets for each. A draw is cut back off roads and
 other buildings, and the first that keeps most of its area is taken. That alone favors small boxes,
 so a site behind its coverage takes the largest instead. Where every draw loses too much, the place
-is drawn again.
+is drawn again. A coverage that is asked also paces the walk: ground is not skipped where what lies
+ahead would have to be much denser for it.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from fabricgen.generator.buildings_features import (
     mask_types,
 )
 from fabricgen.generator.buildings_network import BuildingsModel, Maps
+from fabricgen.generator.buildings_pace import is_behind, most_m2, ruled_out, too_far
 from fabricgen.generator.buildings_run import (
     Run,
     begin_run,
@@ -31,13 +33,10 @@ from fabricgen.generator.buildings_run import (
     note_logs,
     write_box,
 )
-from fabricgen.generator.buildings_scene import COVERAGE_ASK
 from fabricgen.generator.conditions import Boxes, Conditions
 from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_log_prob
 
 SHARED = ("angle", "width", "depth")
-BEHIND = 1.1  # times the density asked of the whole site
-LITTLE_SHARE = 0.02  # of the site; with less ahead a site may end short of its coverage
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,9 @@ def _draw_kinds(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     logits = plain.clone()
     if pen.tilt.end is not None:
         logits[:, END] += pen.tilt.end
+    short = pen.sampling.short_share if pen.sampling.hold_coverage else None
     for index in range(len(run.scenes)):
-        logits[index, _ruled_out(run, index, pen.sampling)] = -1e9
+        logits[index, ruled_out(run, index, short_share=short)] = -1e9
     kind = torch.multinomial(logits.softmax(-1), 1, generator=pen.rng)[:, 0]
     going = torch.from_numpy(~run.done).to(kind.device)
     log = plain.log_softmax(-1).gather(1, kind[:, None])[:, 0]
@@ -164,27 +164,16 @@ def _draw_kinds(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     run.done |= ends.cpu().numpy()
 
 
-def _ruled_out(run: Run, index: int, sampling: BuildingsSampling) -> list[int]:
-    """Kinds of step that a site may not take: no room for more, or the coverage asked is held."""
-    scene = run.scenes[index]
-    ahead = _ahead(run, index)
-    if not ahead.any():
-        return [NEW]
-    asked = scene.asks[COVERAGE_ASK] - scene.standing_share
-    if not sampling.hold_coverage or np.isnan(asked):
-        return []
-    if run.share[index] >= asked:
-        return list(range(END))
-    short = run.share[index] < sampling.short_share * asked
-    return [END] if short and ahead.sum() > LITTLE_SHARE else []
-
-
 def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     """Draw the next box of every site that goes on; `state` is (B, width)."""
     item = torch.from_numpy(np.flatnonzero(~run.done)).to(state.device)
     walk, kind = cell_walk(run, item, at), run.batch["kind"][item, at]
     logits = pen.model.cell_logits(pen.maps, state[item], kind, item, walk)  # (R, C)
     log_cell = logits.log_softmax(-1)
+    if pen.sampling.hold_coverage:
+        hasty = np.stack([too_far(run, index) for index in item.tolist()])
+        hasty = torch.from_numpy(hasty).to(item.device) & (kind == NEW)[:, None]
+        logits = logits.masked_fill(hasty, -1e9)
     best: dict[int, dict[str, Tensor]] = {}
     waiting = torch.arange(len(item), device=item.device)
     for _ in range(pen.sampling.places):
@@ -239,7 +228,12 @@ def _draw_numbers(
     area_m2 = fitted[:, 2:4].prod(1)
     kept = area_m2 / boxes[:, 2:4].prod(1)
     kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, many)
-    behind = torch.tensor([_is_behind(run, index) for index in item.tolist()]).to(item.device)
+    behind, limit_m2 = (
+        torch.tensor([rule(run, index) for index in item.tolist()], device=item.device)
+        for rule in (is_behind, most_m2)
+    )
+    if pen.sampling.hold_coverage:
+        kept = torch.where(area_m2.view(-1, many) > limit_m2[:, None], 0.0, kept)
     pick = _pick_draw(kept, area_m2.view(-1, many), behind, keep_share=pen.sampling.keep_share)
     row = torch.arange(len(item), device=item.device) * many + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
@@ -262,24 +256,6 @@ def _pick_draw(kept: Tensor, area_m2: Tensor, behind: Tensor, *, keep_share: flo
     largest = torch.where(good, area_m2, -1.0).argmax(1)
     first = torch.where(behind, largest, good.float().argmax(1))
     return torch.where(good.any(1), first, kept.argmax(1))
-
-
-def _is_behind(run: Run, index: int) -> bool:
-    """Whether the rest of a site must be built more densely than the whole was asked to be."""
-    scene = run.scenes[index]
-    asked = scene.asks[COVERAGE_ASK] - scene.standing_share
-    if np.isnan(asked):
-        return False
-    missing = asked - run.share[index]
-    return bool(missing > BEHIND * asked * max(float(_ahead(run, index).sum()), LITTLE_SHARE))
-
-
-def _ahead(run: Run, index: int) -> np.ndarray:
-    """Share of a site in each cell that the order has yet to pass, (C,)."""
-    scene = run.scenes[index]
-    if run.last[index] < 0:
-        return scene.cell_share
-    return np.where(scene.rank >= scene.rank[run.last[index]], scene.cell_share, 0.0)
 
 
 def _draw_floors(

@@ -165,6 +165,15 @@ def test_samples_keep_near_the_coverage_asked_and_off_each_other(trained):
         assert depth.triu(1).max() < 2.5
 
 
+def test_no_ground_is_skipped_that_the_coverage_needs(trained):
+    one = town(1)
+    drawn = sample(trained, conditions_of(one, 4), rng=torch.Generator().manual_seed(0))
+    for rows in drawn.to_arrays():
+        for u, v in ((70, 70), (150, 70), (70, 150), (150, 150)):  # quarters of the site
+            near = (abs(rows[:, 0] - u) < 40) & (abs(rows[:, 1] - v) < 40)
+            assert near.sum() >= 2
+
+
 def test_the_same_seed_draws_the_same_boxes(trained):
     first, second = (
         sample(trained, conditions_of(town(2), 2), rng=torch.Generator().manual_seed(5))
