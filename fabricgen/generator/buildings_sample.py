@@ -36,6 +36,8 @@ from fabricgen.generator.buildings_run import (
 from fabricgen.generator.conditions import Boxes, Conditions
 from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_log_prob
 
+# Logits of places to avoid, above the -1e9 of those that are closed.
+HASTY, TRIED = -1e4, -1e7
 SHARED = ("angle", "width", "depth")
 
 
@@ -173,7 +175,7 @@ def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     if pen.sampling.hold_coverage:
         hasty = np.stack([too_far(run, index) for index in item.tolist()])
         hasty = torch.from_numpy(hasty).to(item.device) & (kind == NEW)[:, None]
-        logits = logits.masked_fill(hasty, -1e9)
+        logits = logits + HASTY * hasty
     best: dict[int, dict[str, Tensor]] = {}
     waiting = torch.arange(len(item), device=item.device)
     for _ in range(pen.sampling.places):
@@ -188,7 +190,7 @@ def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
         waiting, cell = waiting[bad], cell[bad]
         if len(waiting) == 0:
             break
-        logits[waiting, cell] = -1e9
+        logits[waiting, cell] = TRIED
     for row, index in enumerate(item.tolist()):
         counts = float(best[row]["kept"]) >= pen.sampling.drop_share
         write_box(run, index, at, one=best[row], counts=counts)
@@ -228,13 +230,12 @@ def _draw_numbers(
     area_m2 = fitted[:, 2:4].prod(1)
     kept = area_m2 / boxes[:, 2:4].prod(1)
     kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, many)
-    behind, limit_m2 = (
-        torch.tensor([rule(run, index) for index in item.tolist()], device=item.device)
-        for rule in (is_behind, most_m2)
-    )
+    area_m2, behind = area_m2.view(-1, many), torch.zeros_like(item, dtype=torch.bool)
     if pen.sampling.hold_coverage:
-        kept = torch.where(area_m2.view(-1, many) > limit_m2[:, None], 0.0, kept)
-    pick = _pick_draw(kept, area_m2.view(-1, many), behind, keep_share=pen.sampling.keep_share)
+        behind = torch.tensor([is_behind(run, index) for index in item.tolist()]).to(item.device)
+        limit_m2 = torch.tensor([most_m2(run, index) for index in item.tolist()]).to(item.device)
+        kept = torch.where(area_m2 > limit_m2[:, None], 0.0, kept)
+    pick = _pick_draw(kept, area_m2, behind, keep_share=pen.sampling.keep_share)
     row = torch.arange(len(item), device=item.device) * many + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
         "drawn": boxes[row],
