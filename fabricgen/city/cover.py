@@ -154,8 +154,8 @@ def wall_directions(
         offset -= np.pi / 4
         weight = length * (np.abs(offset) < 2.5 * np.pi / 2 / BINS)
         mean = np.bincount(owner, weights=weight * offset, minlength=count)
-        mean = mean / np.maximum(np.bincount(owner, weights=weight, minlength=count), 1e-9)
-        exact = (peak + 0.5) * (np.pi / 2 / BINS) + mean
+        total_near = np.maximum(np.bincount(owner, weights=weight, minlength=count), 1e-9)
+        exact = (peak + 0.5) * (np.pi / 2 / BINS) + mean / total_near
         enough = near[np.arange(count), peak] >= DIRECTION_SHARE * total
         angles[:, rank] = np.where(enough | (rank == 0), exact, np.nan)
         away = np.abs((np.arange(BINS) - peak[:, None] + BINS // 2) % BINS - BINS // 2)

@@ -186,12 +186,12 @@ def frame_of(mapped: Mapped, settings: CitySettings, source: Path) -> Frame:
 
 
 def _clip_buildings(mapped: Mapped) -> Mapped:
-    """Keeps buildings and parts whose middle lies in the clip; the rest of the map is cut later."""
+    """Keeps buildings and parts that reach into the clip; ground and streets are cut later."""
     shapely.prepare(mapped.clip)
     kept = {}
     for name in ("buildings", "parts"):
         table = getattr(mapped, name)
-        inside = shapely.intersects(mapped.clip, shapely.point_on_surface(table.shape))
+        inside = shapely.intersects(mapped.clip, table.shape)
         mapped.dropped[f"{name[:-1]} outside"] += int((~inside).sum())
         kept[name] = table.take(inside)
     fields = {name: getattr(mapped, name) for name in mapped.__dataclass_fields__}

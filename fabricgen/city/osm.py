@@ -188,6 +188,8 @@ def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Coun
     """Files one object under its role, or counts why not."""
     words = dict(thing.tags)
     if isinstance(thing, osmium.osm.Area):
+        if not thing.from_way():
+            words["type"] = "multipolygon"  # a face by itself; the assembler drops this tag
         feature = tags.surface_of(words, "area")
     elif isinstance(thing, osmium.osm.Way):
         feature = tags.surface_of(words, "line")
