@@ -28,6 +28,7 @@ MARGIN_PX = 1
 WALL_LINES, STEP_LINES = 11, 3  # candidate lines per axis
 LINES = WALL_LINES + STEP_LINES
 COVERED = -0.15  # score of area that has a box already
+COURT = -4.0  # score of area in a court, so that wings win against one box over all
 MIN_GAIN_SHARE, MIN_GAIN_M2 = 0.015, 3.0
 MAX_BOXES, MAX_BOXES_LARGE, LARGE_M2 = 4, 6, 2000.0
 BATCH = 96
@@ -124,6 +125,7 @@ def _cover_batch(polygons: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, 
     starts, ends = starts - centre[owner], ends - centre[owner]
     area = shapely.area(polygons)
     grids = _grids(starts, ends, owner, angles)
+    _mark_courts(grids, polygons, angles, centre)
     boxes, who = _greedy(grids, angles, area)
     cos, sin = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
     p, q = boxes[:, 0].copy(), boxes[:, 1].copy()
@@ -167,52 +169,87 @@ def wall_directions(
 class _Grids:
     """Footprints in their own directions, (B, D, …).
 
-    `inside` (B, D, G, G) bool, rows along q; `origin` (B, D, 2) p, q of the corner; `pixel`
+    `score` (B, D, G, G) of each pixel, rows along q; `origin` (B, D, 2) p, q of the corner; `pixel`
     (B, D, 2) its edges; `lines` (B, D, 2, L) candidate lines of p and q, sorted.
     """
 
-    inside: np.ndarray
+    score: np.ndarray
     origin: np.ndarray
     pixel: np.ndarray
     lines: np.ndarray
 
 
+def _turned(points: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Points (E, 2) in each of their directions (E, D): p along, q across, (E * D, 2)."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    u, v = points[:, 0, None], points[:, 1, None]
+    return np.stack([cos * u + sin * v, cos * v - sin * u], axis=-1).reshape(-1, 2)
+
+
 def _grids(starts: np.ndarray, ends: np.ndarray, owner: np.ndarray, angles: np.ndarray) -> _Grids:
     count, ways = angles.shape
     slot = (owner[:, None] * ways + np.arange(ways)).ravel()  # (E * D,)
-    cos, sin = np.cos(angles[owner]), np.sin(angles[owner])  # (E, D)
-
-    def turned(points: np.ndarray) -> np.ndarray:
-        u, v = points[:, 0, None], points[:, 1, None]
-        return np.stack([cos * u + sin * v, cos * v - sin * u], axis=-1).reshape(-1, 2)
-
-    first, second = turned(starts), turned(ends)
+    first, second = _turned(starts, angles[owner]), _turned(ends, angles[owner])
     low = np.full((count * ways, 2), np.inf)
     high = np.full((count * ways, 2), -np.inf)
     np.minimum.at(low, slot, first)
     np.maximum.at(high, slot, first)
     pixel = np.maximum(high - low, 0.1) / (GRID_PX - 2 * MARGIN_PX)
     origin = low - MARGIN_PX * pixel
-
-    # All grids stacked into one tall raster: grid g has rows g * G … (g + 1) * G - 1.
-    shift = np.column_stack([np.zeros(len(slot)), slot * GRID_PX])
-    spans = spans_of_edges(
-        (first - origin[slot]) / pixel[slot] + shift,
-        (second - origin[slot]) / pixel[slot] + shift,
-        slot,
-        (count * ways * GRID_PX, GRID_PX),
-    )
-    inside = np.zeros((count * ways * GRID_PX, GRID_PX), bool)
-    flat = inside.reshape(-1)
-    for index, _ in pixels_of(spans, GRID_PX):
-        flat[index] = True
+    inside = _fill(first, second, slot, origin, pixel)
     lines = _candidate_lines(first, second, slot, low, high)
     return _Grids(
-        inside.reshape(count, ways, GRID_PX, GRID_PX),
+        np.where(inside, 1.0, -1.0).astype(np.float32).reshape(count, ways, GRID_PX, GRID_PX),
         origin.reshape(count, ways, 2),
         pixel.reshape(count, ways, 2),
         lines.reshape(count, ways, 2, LINES),
     )
+
+
+def _fill(
+    first: np.ndarray, second: np.ndarray, slot: np.ndarray, origin: np.ndarray, pixel: np.ndarray
+) -> np.ndarray:
+    """Which pixels of each grid lie in its polygon, (S, G, G) bool.
+
+    All grids are stacked into one tall raster: grid g has rows g * G … (g + 1) * G - 1.
+    """
+    shift = np.column_stack([np.zeros(len(slot)), slot * GRID_PX])
+    shape = (len(origin) * GRID_PX, GRID_PX)
+    spans = spans_of_edges(
+        (first - origin[slot]) / pixel[slot] + shift,
+        (second - origin[slot]) / pixel[slot] + shift,
+        slot,
+        shape,
+    )
+    inside = np.zeros(shape, bool)
+    for index, _ in pixels_of(spans, GRID_PX):
+        inside.reshape(-1)[index] = True
+    return inside.reshape(-1, GRID_PX, GRID_PX)
+
+
+def _mark_courts(
+    grids: _Grids, polygons: np.ndarray, angles: np.ndarray, centre: np.ndarray
+) -> None:
+    """Writes the score of courts into the grids of footprints that have some."""
+    parts, owner = shapely.get_parts(polygons, return_index=True)
+    courtly = shapely.get_num_interior_rings(parts) > 0
+    if not courtly.any():
+        return
+    rings, part = shapely.get_rings(parts[courtly], return_index=True)
+    outer = np.r_[True, part[1:] != part[:-1]]  # the first ring of a part is its outline
+    courts, owner = shapely.polygons(rings[~outer]), owner[courtly][part[~outer]]
+    starts, ends, court = edges_of(courts)
+    owner = owner[court]
+    ways = angles.shape[1]
+    slot = (owner[:, None] * ways + np.arange(ways)).ravel()
+    inside = _fill(
+        _turned(starts - centre[owner], angles[owner]),
+        _turned(ends - centre[owner], angles[owner]),
+        slot,
+        grids.origin.reshape(-1, 2),
+        grids.pixel.reshape(-1, 2),
+    )
+    grids.score[inside.reshape(grids.score.shape) & (grids.score < 0)] = COURT
 
 
 def _candidate_lines(
@@ -253,7 +290,7 @@ def _heaviest(at: np.ndarray, weight: np.ndarray, slot: np.ndarray, count: int) 
 
 def _greedy(grids: _Grids, angles: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Takes the best rectangle of any direction until it gains too little."""
-    weight = np.where(grids.inside, 1.0, -1.0).astype(np.float32)  # (B, D, G, G)
+    weight = grids.score.copy()  # (B, D, G, G)
     cell_m2 = (grids.pixel[..., 0] * grids.pixel[..., 1]).astype(np.float32)  # (B, D)
     most = np.where(area > LARGE_M2, MAX_BOXES_LARGE, MAX_BOXES)
     alive = np.arange(len(area))
