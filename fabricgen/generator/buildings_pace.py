@@ -1,10 +1,12 @@
-"""Pacing a walk by the coverage that is asked: not too early to the end, not too far at once."""
+"""Pacing a walk by the coverage to be reached: not too early to the end, not too far at once.
+
+That is the coverage asked; else what floor area and height imply; else that of the surroundings.
+"""
 
 import numpy as np
 
 from fabricgen.generator.buildings_features import END, NEW
 from fabricgen.generator.buildings_run import Run
-from fabricgen.generator.buildings_scene import COVERAGE_ASK
 
 BEHIND = 1.1  # times the density asked of the whole site
 HASTE = 1.3  # the same, beyond which no ground is skipped
@@ -26,7 +28,7 @@ def ruled_out(run: Run, index: int, *, short_share: float | None) -> list[int]:
     if not ahead.any():
         return [NEW]
     missing, asked = _missing(run, index)
-    if short_share is None or np.isnan(run.scenes[index].asks[COVERAGE_ASK]):
+    if short_share is None or np.isnan(run.goal[index]):
         return []
     if missing <= 0:
         return list(range(END))
@@ -60,12 +62,11 @@ def too_far(run: Run, index: int) -> np.ndarray:
 
 
 def _missing(run: Run, index: int) -> tuple[float, float]:
-    """Coverage that is missing, and that was asked of new boxes; both 0 where none was asked."""
-    scene = run.scenes[index]
-    asked = float(scene.asks[COVERAGE_ASK]) - scene.standing_share
-    if np.isnan(asked) or asked <= 0:
+    """Coverage that is missing, and that new boxes are to reach; both 0 where there is no goal."""
+    goal = float(run.goal[index])
+    if np.isnan(goal) or goal <= 0:
         return 0.0, 0.0
-    return asked - float(run.share[index]), asked
+    return goal - float(run.share[index]), goal
 
 
 def _ahead(run: Run, index: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.errors import InputError
+from fabricgen.form.indicators import BRIEF_KEYS, STOREY_M
 from fabricgen.generator.blocks import CELLS, WINDOW_M, grid_points
 from fabricgen.generator.boxes import road_strips, trim
 from fabricgen.generator.buildings_example import (
@@ -18,6 +19,8 @@ from fabricgen.generator.buildings_example import (
 from fabricgen.generator.buildings_features import END, NEW, CellWalk, box_cell, walk_cells
 from fabricgen.generator.buildings_network import BuildingsSettings
 from fabricgen.generator.buildings_scene import (
+    COVERAGE_ASK,
+    FAR_ASK,
     PROGRESS,
     Scene,
     box_walk,
@@ -31,6 +34,8 @@ from fabricgen.generator.conditions import Conditions
 from fabricgen.surfaces import PATH, WATER
 
 TOUCH_M = 0.02  # walls this deep into each other touch
+LEAST_SHARE = 0.03  # surroundings built less than this set no goal
+HEIGHT_ASK = BRIEF_KEYS.index("mean_height_m")
 NEVER = 10_000  # step at which a cell gets built over when it never does
 
 
@@ -42,6 +47,7 @@ class Run:
     batch: dict[str, Tensor]  # as `example` packs it, filled as boxes come
     stands: np.ndarray  # (B, N + L) bool, context and boxes that count as obstacles
     walk: np.ndarray  # (B, N + L, 3) walk, face, setback
+    goal: np.ndarray  # (B,) coverage that new boxes are to reach, NaN where nothing tells
     share: np.ndarray  # (B,) coverage placed
     far: np.ndarray  # (B,) floor area per site area placed
     block_m2: list[np.ndarray]  # per site, area placed in each block
@@ -98,12 +104,27 @@ def begin_run(
         batch={name: values.to(device) for name, values in batch.items()},
         stands=stands,
         walk=walk,
+        goal=np.array([_goal(scene) for scene in scenes], np.float32),
         share=np.zeros(count, np.float32),
         far=np.zeros(count, np.float32),
         block_m2=blocks,
         last=np.full(count, -1, np.int64),
         done=np.zeros(count, bool),
     )
+
+
+def _goal(scene: Scene) -> float:
+    """Coverage that new boxes are to reach: as asked, or implied, or that of the surroundings."""
+    asks = scene.asks
+    coverage = asks[COVERAGE_ASK]
+    if np.isnan(coverage):
+        coverage = asks[FAR_ASK] / max(asks[HEIGHT_ASK] / STOREY_M, 1.0)
+    if np.isnan(coverage):
+        area_m2 = scene.context[:, 2] * scene.context[:, 3]
+        outside_m2 = (area_m2 * (1 - share_inside(scene.context[:, :5], scene.site))).sum()
+        ring_m2 = WINDOW_M**2 - scene.site_m2
+        coverage = outside_m2 / ring_m2 if outside_m2 > LEAST_SHARE * ring_m2 else np.nan
+    return float(coverage) - scene.standing_share
 
 
 def read_scenes(

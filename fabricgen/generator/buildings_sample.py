@@ -1,10 +1,10 @@
 """Sampling of the buildings stage: boxes one after the other, for a batch of sites at once.
 
 At a place several sizes are drawn, and several offsets for each. A draw is cut back off roads and
-other buildings, and the first that keeps most of its area is taken. That alone favors small boxes,
-so a site behind its coverage takes the largest instead. Where every draw loses too much, the place
-is drawn again. A coverage that is asked also paces the walk: ground is not skipped where what lies
-ahead would have to be much denser for it.
+other buildings. Of those that keep most of their area the one nearest in size to the first is
+taken, since the first that fits would favor small boxes; where a site is behind its coverage it is
+the largest. Where every draw loses too much, the place is drawn again. `buildings_pace` keeps the
+walk from skipping ground that the coverage needs.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ SHARED = ("angle", "width", "depth")
 class BuildingsSampling:
     """How boxes are drawn."""
 
-    nucleus: float = 0.95  # of the probability of places and numbers; 1 draws from all of it
+    nucleus: float = 0.95  # of the probability of numbers; 1 draws from all of it
+    place_nucleus: float = 0.85  # the same for places
     sizes: int = 3  # draws of a box's size at once
     tries: int = 5  # draws of its offsets for each size
     places: int = 4  # draws of a place before the best is taken
@@ -53,7 +54,7 @@ class BuildingsSampling:
     keep_share: float = 0.7  # of a drawn box's area; one that loses more is drawn again
     drop_share: float = 0.4  # of its area, below which a box is left out of the result
     least_m: float = 1.0  # the same for its shorter side
-    hold_coverage: bool = True  # end at the coverage asked, neither before nor after
+    hold_coverage: bool = True  # pace by the coverage to be reached, and end there
     short_share: float = 0.8  # of the coverage asked, below which no end is drawn
     max_boxes: int | None = None  # the model's own limit when None
 
@@ -179,7 +180,7 @@ def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     best: dict[int, dict[str, Tensor]] = {}
     waiting = torch.arange(len(item), device=item.device)
     for _ in range(pen.sampling.places):
-        cell = draw_nucleus(logits[waiting], nucleus=pen.sampling.nucleus, rng=pen.rng)
+        cell = draw_nucleus(logits[waiting], nucleus=pen.sampling.place_nucleus, rng=pen.rng)
         drawn = _draw_numbers(run, pen, state[item[waiting]], item[waiting], cell=cell, at=at)
         drawn["cell_log"] = log_cell[waiting].gather(1, cell[:, None])[:, 0]
         for row, index in enumerate(waiting.tolist()):
@@ -235,7 +236,8 @@ def _draw_numbers(
         behind = torch.tensor([is_behind(run, index) for index in item.tolist()]).to(item.device)
         limit_m2 = torch.tensor([most_m2(run, index) for index in item.tolist()]).to(item.device)
         kept = torch.where(area_m2 > limit_m2[:, None], 0.0, kept)
-    pick = _pick_draw(kept, area_m2, behind, keep_share=pen.sampling.keep_share)
+    wanted_m2 = boxes[::many, 2:4].prod(1)
+    pick = _pick_draw(kept, area_m2, wanted_m2, behind, keep_share=pen.sampling.keep_share)
     row = torch.arange(len(item), device=item.device) * many + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
         "drawn": boxes[row],
@@ -247,16 +249,27 @@ def _draw_numbers(
     }
 
 
-def _pick_draw(kept: Tensor, area_m2: Tensor, behind: Tensor, *, keep_share: float) -> Tensor:
-    """Which of many draws is taken, (R,): the first that keeps most of its area.
+def _pick_draw(
+    kept: Tensor, area_m2: Tensor, wanted_m2: Tensor, behind: Tensor, *, keep_share: float
+) -> Tensor:
+    """Which of many draws is taken, (R,).
 
-    Where the site is behind its coverage the largest of these is taken; where no draw keeps enough,
-    the one that keeps most. `kept` and `area_m2` are (R, many), `behind` (R,).
+    Args:
+        kept: Share of its area that each draw keeps, (R, many).
+        area_m2: What it keeps, (R, many).
+        wanted_m2: Area of the first draw before it was cut, (R,).
+        behind: Whether the site is behind its coverage, (R,).
+        keep_share: Of its area, that a draw must keep if any does.
+
+    Returns:
+        Among the draws that keep enough the one nearest to the wanted area, or the largest where
+        the site is behind; where none keeps enough, the one that keeps most.
     """
     good = kept >= keep_share
+    far = (area_m2.clamp(min=1e-3) / wanted_m2[:, None]).log().abs()
+    nearest = torch.where(good, far, torch.inf).argmin(1)
     largest = torch.where(good, area_m2, -1.0).argmax(1)
-    first = torch.where(behind, largest, good.float().argmax(1))
-    return torch.where(good.any(1), first, kept.argmax(1))
+    return torch.where(good.any(1), torch.where(behind, largest, nearest), kept.argmax(1))
 
 
 def _draw_floors(

@@ -174,6 +174,25 @@ def test_no_ground_is_skipped_that_the_coverage_needs(trained):
             assert near.sum() >= 2
 
 
+def test_without_a_coverage_asked_the_goal_is_implied_or_that_of_the_surroundings(trained):
+    one = town(1)
+    conditions = conditions_of(one, 3)
+    asks = torch.full((3, 6), torch.nan)
+    asks[0, 1] = 0.3  # coverage
+    asks[1, 0], asks[1, 3] = 1.0, 15.0  # floor area ratio and mean height
+    run = draw_sequence(
+        trained,
+        dataclasses.replace(conditions, asks=asks),
+        rng=torch.Generator().manual_seed(0),
+        sampling=BuildingsSampling(max_boxes=1),
+        tilt=Tilt(),
+    )
+    standing = run.scenes[0].standing_share
+    outside = (one.labels == BIT[BUILDING])[~one.editable].mean()
+    np.testing.assert_allclose(run.goal[:2], np.array([0.3, 0.2]) - standing, atol=1e-5)
+    assert run.goal[2] == pytest.approx(outside - standing, abs=0.02)
+
+
 def test_the_same_seed_draws_the_same_boxes(trained):
     first, second = (
         sample(trained, conditions_of(town(2), 2), rng=torch.Generator().manual_seed(5))
