@@ -12,7 +12,5 @@ from . import worlds
 def town_store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("town")
     source = worlds.town(folder / "town.osm.pbf").write()
-    ingest(
-        source, city="town", out=folder / "store", settings=CitySettings(mask_gaps=False)
-    )
+    ingest(source, city="town", out=folder / "store", settings=CitySettings(mask_gaps=False))
     return TileStore.open(folder / "store")

@@ -52,6 +52,8 @@ def test_no_height_is_invented():
 
 
 def test_levels_and_heights_fill_each_other_by_three_meters():
-    height_m, floors = heights.complete(np.array([np.nan, 11.0, 1.0]), np.array([4.0, np.nan, np.nan]))
+    height_m, floors = heights.complete(
+        np.array([np.nan, 11.0, 1.0]), np.array([4.0, np.nan, np.nan])
+    )
     assert height_m.tolist() == [12.0, 11.0, 1.0]
     assert floors.tolist() == [4.0, 4.0, 1.0]
