@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -28,7 +27,7 @@ GEOMETRY = {
     "green": "Polygon",
     "trees": "Point",
 }
-META = "fabricgen"  # key of the provenance in the file's metadata
+META = "fabricgen"  # key of the provenance in the metadata of the layer `site`
 CREATED = "2020-01-01T00:00:00.000Z"  # of styles; a constant, so that equal runs give equal files
 
 STYLE_TABLE = """
@@ -49,7 +48,7 @@ def write_schemes(
     Args:
         plans: (name of the scheme, plan), all in one CRS; names are unique.
         path: The file; what stood there is replaced once the new one is complete.
-        meta: Provenance, with an `attribution`; stored as JSON in the file's own metadata.
+        meta: Provenance, with an `attribution`; stored as JSON in the metadata of the layer `site`.
 
     Raises:
         InputError: No plans, names that repeat, or plans of several coordinate systems.
@@ -66,7 +65,7 @@ def write_schemes(
     tables = {name: _joined(name, plans) for name in ("site", *LAYERS)}
     with atomic_file(Path(path)) as part:
         for name, table in tables.items():
-            first = {} if part.exists() else {"dataset_metadata": _metadata(meta or {})}
+            first = {} if part.exists() else {"layer_metadata": _metadata(meta or {})}
             pyogrio.write_dataframe(
                 table,
                 part,
@@ -110,23 +109,15 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
 
 
 def read_meta(path: Path) -> dict[str, object]:
-    """The provenance inside a GeoPackage, empty where there is none.
-
-    Asked of the file itself: GDAL would leave a side file behind.
-    """
+    """The provenance inside a GeoPackage, empty where there is none."""
     path = Path(path)
     if not path.is_file():
         raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            rows = base.execute("SELECT metadata FROM gpkg_metadata").fetchall()
-    except sqlite3.DatabaseError as err:
-        raise FormatError(f"{path.name}: holds no metadata ({err})", "export it again") from err
-    for (document,) in rows:
-        for item in ElementTree.fromstring(document).iter("MDI"):
-            if item.get("key") == META:
-                return json.loads(item.text or "{}")
-    return {}
+        stored = pyogrio.read_info(path, layer="site").get("layer_metadata") or {}
+    except (DataSourceError, DataLayerError) as err:
+        raise FormatError(f"{path.name}: holds no site", "give a plan of fabricgen") from err
+    return json.loads(stored.get(META, "{}"))
 
 
 def _joined(name: str, plans: Sequence[tuple[str, Plan]]) -> gpd.GeoDataFrame:

@@ -72,9 +72,10 @@ def draw_buildings(
 def clean_footprint(shape: BaseGeometry, settings: DrawSettings) -> list[Polygon]:
     """Parts of a footprint that are buildings, without spikes and tiny courts."""
     opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
-    # A hole may be a notch that a hair's breadth closes, which only opening tells apart.
+    # A notch closed by a hair's breadth shows as a hole or as a spike without area.
     holes = shapely.get_num_interior_rings(shapely.get_parts(shape)).any()
-    if holes or abs(opened.area - shape.area) >= VISIBLE_M2:
+    spikes = shapely.get_num_coordinates(opened) != shapely.get_num_coordinates(shape)
+    if holes or spikes or abs(opened.area - shape.area) >= VISIBLE_M2:
         shape = opened.intersection(shape)
     return [
         _without_dents(part, settings)

@@ -196,7 +196,7 @@ def bare_ground(plan: Plan) -> BaseGeometry:
 
 
 def _lay_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
-    """Bare patches turn to lawn, then the parts of yards that lie farthest from walls and streets."""
+    """Bare patches turn to lawn, then the parts of yards farthest from walls and streets."""
     lawn = shapely.union_all(plan.green.geometry.to_numpy())
     bare = [part for part in parts(bare_ground(plan)) if part.area > DUST_M2]
     taken, _ = _choose(bare, wanted_m2, beside=lawn, settings=settings)

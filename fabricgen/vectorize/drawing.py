@@ -123,6 +123,13 @@ def _xy(uv: np.ndarray, frame: Frame) -> np.ndarray:
     return np.stack([x, y], axis=1)
 
 
+def _valid(shape: BaseGeometry) -> BaseGeometry:
+    """The same ground with rings that do not cross: all outlines less all holes."""
+    if shape.is_valid:
+        return shape
+    return shapely.make_valid(shape, method="structure", keep_collapsed=False)
+
+
 def _no_walls(streets: Sequence[Street], settings: DrawSettings) -> list[Polygon]:
     """Ground on which no wall may stand, one polygon per street."""
     cars = [street for street in streets if street.kind != PATH]
@@ -213,7 +220,7 @@ def _patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame)
     turned = [
         (part, kind)
         for shape, kind in shapes
-        for part in parts(shapely.make_valid(to_world(shape, frame)))
+        for part in parts(_valid(to_world(shape, frame)))
         if part.area >= DUST_M2
     ]
     rows = [

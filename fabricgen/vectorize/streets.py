@@ -7,7 +7,7 @@ are shared points; lines are chains of edges through nodes where nothing branche
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -281,17 +281,29 @@ def _link_islands(edges: list[_Edge], nodes: _Nodes, site: BaseGeometry) -> list
         return max(nets, key=lambda net: sum(_length(e, nodes) for e in net))
     main = [edge for net in anchored for edge in net]
     for net in (net for net in nets if net not in anchored):
-        targets = sorted({key for edge in main for key in (edge.start, edge.end)})
-        own = sorted({key for edge in net for key in (edge.start, edge.end)})
-        far = np.array([nodes.place[k] for k in targets])
-        near = np.array([nodes.place[k] for k in own])
-        gaps = np.hypot(*(near[:, None] - far[None, :]).transpose(2, 0, 1))
-        a, b = np.unravel_index(gaps.argmin(), gaps.shape)
-        bridge = LineString([near[a], far[b]])
-        if gaps[a, b] <= BRIDGE_M and site.covers(bridge):
-            widest = max(net, key=lambda edge: edge.width_m)
-            main += [*net, _Edge(own[a], targets[b], widest.kind, widest.width_m)]
+        main = _bridge(main, net, nodes, site)
     return main
+
+
+def _bridge(main: list[_Edge], net: list[_Edge], nodes: _Nodes, site: BaseGeometry) -> list[_Edge]:
+    """The main net with an island linked to it by the shortest straight piece, if that is short."""
+    own = sorted({key for edge in net for key in (edge.start, edge.end)})
+    points = shapely.points([nodes.place[key] for key in own])
+    lines = shapely.linestrings([(nodes.place[edge.start], nodes.place[edge.end]) for edge in main])
+    gaps = shapely.distance(points[:, None], lines[None, :])
+    near, hit = np.unravel_index(gaps.argmin(), gaps.shape)
+    along = lines[hit].project(points[near])
+    if along < MERGE_M or along > lines[hit].length - MERGE_M:
+        along = 0.0 if along < MERGE_M else lines[hit].length
+    place = lines[hit].interpolate(along)
+    if gaps[near, hit] > BRIDGE_M or not site.covers(shapely.shortest_line(points[near], place)):
+        return main
+    reached, edge = nodes.key(place.x, place.y), main[hit]
+    if reached not in (edge.start, edge.end):
+        halves = [replace(edge, end=reached), replace(edge, start=reached)]
+        main = [*main[:hit], *halves, *main[hit + 1 :]]
+    widest = max(net, key=lambda edge: edge.width_m)
+    return [*main, *net, _Edge(own[near], reached, widest.kind, widest.width_m)]
 
 
 def _length(edge: _Edge, nodes: _Nodes) -> float:

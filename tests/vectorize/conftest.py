@@ -1,10 +1,14 @@
 """Synthetic proposals: noisy boxes, street pieces and a speckled ground map on a turned frame."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import shapely
 
 from fabricgen.layout import Frame
 from fabricgen.surfaces import BARE, BUILDING, GRASS, PAVED, ROAD, SHRUB, TREE, WATER
+from fabricgen.vectorize import vectorize
 
 SIZE_PX = 128
 PIXEL_M = 2.0
@@ -108,3 +112,31 @@ def ground_map(seed=0, *, speckle=0.06):
     noise = rng.random(ground.shape) < speckle
     ground[noise] = rng.choice([GRASS, PAVED, SHRUB, TREE, BARE, BUILDING, ROAD], noise.sum())
     return ground
+
+
+def draw(seed=0, **changes):
+    """A plan of the synthetic proposal, with parts of it exchanged."""
+    given = {
+        "boxes": noisy_boxes(seed),
+        "segments": street_pieces(),
+        "ground": ground_map(seed),
+        "frame": FRAME,
+        "site": site_polygon(),
+        "context_segments": context_pieces(),
+        "seed": seed,
+    }
+    return vectorize(**{**given, **changes})
+
+
+@pytest.fixture(scope="session")
+def proposals():
+    """What tests of this room are made from, and a plan of it."""
+    return SimpleNamespace(
+        FRAME=FRAME,
+        boxes=noisy_boxes,
+        streets=street_pieces,
+        context=context_pieces,
+        ground=ground_map,
+        site=site_polygon,
+        draw=draw,
+    )
