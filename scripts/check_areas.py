@@ -63,7 +63,8 @@ def of_osm(path: Path, crs: str) -> dict[str, list]:
             if shape == "area":
                 words["area"] = "yes"  # GDAL has judged that, and drops the tag
             file_feature(tags.surface_of(words, shape), row.geometry, layers)
-            if shape == "line" and row.geometry.is_ring:  # GDAL makes faces of common keys only
+            ring = shape == "line" and row.geometry.is_ring and row.geometry.is_valid
+            if ring:  # GDAL makes faces of common keys only
                 face = shapely.make_valid(shapely.Polygon(row.geometry), method="structure")
                 file_feature(tags.surface_of(words, "area"), face, layers)
     return layers

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from .raster import edges_of, pixels_of, spans_of_edges
-from .store import canonical
+from .window import canonical
 
 FULL_SHARE = 0.95  # of the smallest rectangle: one box is enough
 SIMPLIFY_M = 0.3

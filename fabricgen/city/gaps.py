@@ -4,8 +4,8 @@ Three kinds, all as faces that leave the covered area:
 - cells of 128 m, and the cells around them, in which nothing is mapped at all (open sea, the
   corners of an extract with an irregular outline);
 - cells with streets where people live but hardly a building and no other use of the ground;
-- blocks without buildings amid dense ones, where the source is known to lack buildings (relations
-  that could not be put together), and what is left of those buildings themselves.
+- blocks without buildings or any other use of the ground amid dense ones (perimeter blocks are
+  often relations, which extracts lose first), and what is left of relations that lack a part.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ BARE_BUILDINGS_SHARE = 0.01  # below, it is masked, unless other uses explain it
 EXPLAINED_SHARE = 0.4  # of a cell or block under mapped green, water or paved ground
 COARSE_M = 4
 BLOCK_M2 = (1_000.0, 60_000.0)
-EMPTY_BLOCK_SHARE = 0.02
-DENSE_AROUND_SHARE = 0.25
+EMPTY_BLOCK_SHARE = 0.03
+DENSE_AROUND_SHARE = 0.18
 AROUND_M = 100.0
+THICK_M = 12.0
 LOST_MARGIN_M = 8.0
 
 
@@ -68,9 +69,8 @@ def find(mapped: Mapped, labels: np.ndarray, cells: Cells, corner: tuple[float, 
         "nothing mapped": _cell_faces(empty, corner),
         "streets without buildings": _cell_faces(bare & ~empty, corner),
     }
-    if any("building relation" in reason for reason in mapped.dropped):
-        faces["empty block amid dense ones"] = _empty_blocks(mapped, labels, corner)
-        faces["ring of a missing building"] = shapely.buffer(mapped.lost, LOST_MARGIN_M)
+    faces["empty block amid dense ones"] = _empty_blocks(mapped, labels, corner)
+    faces["ring of a missing building"] = shapely.buffer(mapped.lost, LOST_MARGIN_M)
     area_m2 = Counter({why: float(shapely.area(_within(found, mapped.clip)).sum())
                        for why, found in faces.items() if len(found)})  # fmt: skip
     return Gaps(np.concatenate(list(faces.values())), complete, area_m2)
@@ -144,5 +144,7 @@ def _empty_blocks(mapped: Mapped, labels: np.ndarray, corner: tuple[float, float
     empty = (pixels * COARSE_M**2 > BLOCK_M2[0]) & (pixels * COARSE_M**2 < BLOCK_M2[1])
     empty &= (own < EMPTY_BLOCK_SHARE) & (share(uncovered) > 1 - EXPLAINED_SHARE)
     empty &= share(around) > DENSE_AROUND_SHARE
+    to_street = ndimage.distance_transform_edt(~barrier) * COARSE_M
+    empty &= ndimage.maximum(to_street, block, np.arange(count + 1)) > THICK_M  # no median strip
     empty[0] = False
     return _faces_of(empty[block], corner, COARSE_M)

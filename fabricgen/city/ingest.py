@@ -123,7 +123,7 @@ def ingest(
     kept = np.flatnonzero(plates.seen_share >= SEEN_SHARE)
     mapped.dropped["building on top of a larger one"] += len(footprints) - len(kept)
     boxes = _box_table(footprints, plates, kept, settings)
-    pieces = segments.pieces_of(mapped.streets, covered, corner)
+    pieces = segments.pieces_of(mapped.streets, mapped.clip, corner)  # also across gaps
 
     tell(4)
     walls = np.column_stack(edges_of(footprints[kept])[:2])

@@ -113,7 +113,8 @@ def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
     name = context.name.split(".")[0]
     store = Path(base).expanduser() / "fabricgen" / f"{name}-{_key(context)}"
     if not (store / "city.json").is_file():
-        ingest(context, city=name, out=store, settings=CitySettings(), on_step=on_step)
+        plain = CitySettings(mask_gaps=False)  # a site may well lie on unmapped ground
+        ingest(context, city=name, out=store, settings=plain, on_step=on_step)
     return TileStore.open(store)
 
 

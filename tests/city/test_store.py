@@ -8,7 +8,7 @@ import shapely
 from rasterio import features
 from rasterio.transform import Affine
 
-from fabricgen.city import store
+from fabricgen.city import window
 from fabricgen.city.store import TileStore
 from fabricgen.errors import FormatError
 from fabricgen.surfaces import BIT, BUILDING, PAVED, ROAD, TREE
@@ -126,7 +126,7 @@ def test_a_coarse_pixel_takes_the_majority_and_ties_go_up():
     labels[0, :, 2] = [[252, 252], [BIT[PAVED], BIT[PAVED]]]
     height_dm = np.zeros(labels.shape, np.uint16)
     height_dm[0, 0, 1, 1] = 120
-    winner, mean = store._majority(labels, height_dm)
+    winner, mean = window._majority(labels, height_dm)
     assert winner.tolist() == [[BIT[ROAD], BIT[BUILDING], BIT[PAVED]]]
     assert mean.tolist() == [[0, 120, 0]]
 
@@ -135,7 +135,7 @@ def test_canonical_boxes_are_the_same_rectangles():
     rng = np.random.default_rng(0)
     boxes = rng.uniform(1, 30, (200, 7))
     boxes[:, 4] = rng.uniform(-10, 10, 200)
-    canonical = store.canonical(boxes)
+    canonical = window.canonical(boxes)
     assert (canonical[:, 4] > -np.pi / 4 - 1e-6).all()
     assert (canonical[:, 4] <= np.pi / 4 + 1e-6).all()
     apart = shapely.symmetric_difference(outlines(boxes), outlines(canonical))
