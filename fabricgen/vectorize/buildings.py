@@ -169,6 +169,8 @@ def _cut_square(shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry])
     to_local = np.array([[cos, -sin], [sin, cos]])  # (x, y) = (u, v) @ to_local
     local = shapely.get_coordinates(shape) @ to_local
     low, high = local.min(axis=0), local.max(axis=0)
+    if np.prod(high - low) > shape.area * (1 + 1e-6):
+        return None  # cut along an obstacle before, so no rectangle any more
     for obstacle in sorted((p for o in obstacles for p in parts(o)), key=lambda p: -p.area):
         points = shapely.get_coordinates(obstacle) @ to_local
         start, end = np.maximum(points.min(axis=0), low), np.minimum(points.max(axis=0), high)

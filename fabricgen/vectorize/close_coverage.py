@@ -157,8 +157,9 @@ def _front(shapes: np.ndarray, streets: BaseGeometry) -> Point:
     # Slide to the middle of the wall, so that it grows to both sides.
     ring = shapely.get_coordinates(hull.exterior)
     walls = shapely.linestrings(np.stack([ring[:-1], ring[1:]], axis=1))
-    touching = shapely.distance(walls, point) < TOUCH_M
-    wall = walls[touching][shapely.length(walls[touching]).argmax()]
+    reach = shapely.distance(walls, point)
+    near = walls[reach < reach.min() + TOUCH_M]
+    wall = near[shapely.length(near).argmax()]
     return wall.interpolate(0.5, normalized=True)
 
 
