@@ -26,10 +26,11 @@ def demo(
 
     fabricgen demo brief.far=2.0
     """
-    values = read_settings("generate", overrides, config_dir=config_dir, settings=None)
+    asked = ["brief=demo", *(overrides or [])]
+    values = read_settings("generate", asked, config_dir=config_dir, settings=None)
 
     from ..files import shipped
 
     city = shipped("demo")
     settings = with_options(values, count=count, seed=seed)
-    draw(city / SITE, city / CONTEXT, out=out, settings=settings)
+    draw(city / SITE, city / CONTEXT, out=out, settings=settings, verb="demo")

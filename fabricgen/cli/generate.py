@@ -61,24 +61,35 @@ def with_options(
     return merged
 
 
-def draw(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -> None:
-    """Runs the loop and shows its scores; what `generate` and `demo` share."""
-    from ..design import LoopSettings, generate_to_folder
+def draw(
+    site: Path, context: Path, *, out: Path, settings: Mapping[str, Any], verb: str = "generate"
+) -> None:
+    """Runs the loop, writes the folder and shows its scores; what `generate` and `demo` share."""
+    from ..design import Brief, LoopSettings, run
+    from ..files import prepare_output
+    from ..provenance import Start
+    from ..report import record_of, write_results
     from ..settings import fill
 
+    start = Start()
     names = [field.name for field in fields(LoopSettings)]
     chosen = fill(LoopSettings, {name: settings[name] for name in names if name in settings})
-    with console.progress("generate") as on_step:
-        generate_to_folder(
+    brief = Brief.read(settings["brief"])
+    prepare_output(out.parent, free_mb=50)
+    with console.progress(verb) as on_step:
+        made = run(
             site,
             context,
-            brief=settings["brief"],
-            count=settings["count"],
-            seed=settings["seed"],
-            out=out,
+            brief,
+            settings["count"],
+            settings["seed"],
             settings=chosen,
             on_step=on_step,
         )
+        record = record_of(
+            made, verb=verb, start=start, settings=settings, inputs=(site, context)
+        )
+        write_results(made, out, record=record)
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
         rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(source)]
     text = f"{console.table(rows, COLUMNS)}\nwritten to {out}; open {out / 'report.html'}"

@@ -130,6 +130,17 @@ def join_segments(first: Segments, second: Segments) -> Segments:
     )
 
 
+def packed(boxes: Boxes) -> Boxes:
+    """The same boxes without room for those that are not valid, order kept."""
+    order = (~boxes.valid).long().argsort(dim=1, stable=True)[:, : int(boxes.valid.sum(1).max())]
+    return Boxes(
+        boxes.geometry.gather(1, order[..., None].expand(-1, -1, 5)),
+        boxes.floors.gather(1, order),
+        boxes.building.gather(1, order),
+        boxes.valid.gather(1, order),
+    )
+
+
 def join_boxes(first: Boxes, second: Boxes) -> Boxes:
     """Both sets in one batch; building numbers of the second follow those of the first."""
     shift = first.building.amax(dim=1, keepdim=True) + 1 if first.building.shape[1] else 0

@@ -21,6 +21,7 @@ Guide = Callable[[Layout], Tensor]  # energy per item (B,), lower is better
 
 SOFT_M = 0.7  # width of a soft wall; a hard edge blurred by a pixel of 2 m looks like this
 MIN_SHARE = 1e-6
+PATCH_STEP_PX = 8  # patches of boxes come in multiples of this
 TOUCH_M = 0.6  # boxes nearer than this move together
 
 
@@ -50,44 +51,46 @@ def box_shares(boxes: Boxes, floor_m: float, *, rows: int, cols: int, pixel_m: f
         Share of each pixel under any box (B, rows, cols), the sum of shares of all boxes (same),
         and the mean height of what stands there (same) [m].
     """
-    geometry = boxes.geometry  # (B, N, 5)
-    batch, count = geometry.shape[:2]
-    device = geometry.device
-    if count == 0 or not bool(boxes.valid.any()):
-        zero = torch.zeros(batch, rows, cols, device=device)
-        return zero, zero, zero
+    batch = boxes.valid.shape[0]
+    maps = torch.zeros(3, batch * rows * cols, device=boxes.geometry.device)
+    item, place = boxes.valid.nonzero(as_tuple=True)  # (n,) all boxes of all items in a row
+    geometry, height_m = boxes.geometry[item, place], boxes.floors[item, place] * floor_m
+    half = _half_patch(geometry.detach(), pixel_m)  # (n,)
+    for size in half.unique().tolist():
+        own = half == size
+        share, cell = _patches(geometry[own], int(size), rows=rows, cols=cols, pixel_m=pixel_m)
+        cell = cell + (item[own] * rows * cols)[:, None, None]
+        free = torch.log1p(-share.clamp(max=1 - MIN_SHARE))
+        values = torch.stack([free, share, share * height_m[own, None, None]])
+        maps = maps.index_add(1, cell.reshape(-1), values.reshape(3, -1))
+    log_free, total, weighted = maps.reshape(3, batch, rows, cols)
+    return 1 - torch.exp(log_free), total, weighted / total.clamp(min=MIN_SHARE)
 
-    # A square patch of pixels around each box; all boxes share its size.
-    reach_m = float((geometry[..., 2:4].norm(dim=-1) * boxes.valid).amax()) / 2 + 4 * SOFT_M
-    half = int(np.ceil(reach_m / pixel_m)) + 1
-    offset = torch.arange(-half, half + 1, device=device)
-    center = (geometry[..., :2].detach() / pixel_m).floor().long()  # (B, N, 2) col, row
-    col = center[..., 0, None, None] + offset  # (B, N, 1, K)
-    row = center[..., 1, None, None] + offset[:, None]  # (B, N, K, 1)
-    du = (col + 0.5) * pixel_m - geometry[..., 0, None, None]
-    dv = (row + 0.5) * pixel_m - geometry[..., 1, None, None]
 
-    # Position in the box's own axes, and the soft inside.
-    cos, sin = (f(geometry[..., 4])[..., None, None] for f in (torch.cos, torch.sin))
-    across = (geometry[..., 2, None, None] / 2 - (du * cos + dv * sin).abs()) / SOFT_M
-    along = (geometry[..., 3, None, None] / 2 - (dv * cos - du * sin).abs()) / SOFT_M
-    share = torch.sigmoid(across) * torch.sigmoid(along)  # (B, N, K, K)
-    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols) & boxes.valid[..., None, None]
+def _half_patch(geometry: Tensor, pixel_m: float) -> Tensor:
+    """Pixels from the center to the edge of a box's patch, in few sizes, (n,)."""
+    reach_m = geometry[:, 2:4].norm(dim=-1) / 2 + 4 * SOFT_M
+    return (reach_m / pixel_m / PATCH_STEP_PX).ceil().long() * PATCH_STEP_PX
+
+
+def _patches(
+    geometry: Tensor, half: int, *, rows: int, cols: int, pixel_m: float
+) -> tuple[Tensor, Tensor]:
+    """Soft inside of n boxes on the pixels around each, and the pixels' numbers, (n, K, K)."""
+    offset = torch.arange(-half, half + 1, device=geometry.device)
+    center = (geometry[:, :2].detach() / pixel_m).floor().long()  # (n, 2) col, row
+    col = center[:, 0, None, None] + offset  # (n, 1, K)
+    row = center[:, 1, None, None] + offset[:, None]  # (n, K, 1)
+    du = (col + 0.5) * pixel_m - geometry[:, 0, None, None]
+    dv = (row + 0.5) * pixel_m - geometry[:, 1, None, None]
+    cos, sin = (f(geometry[:, 4])[:, None, None] for f in (torch.cos, torch.sin))
+    across = (geometry[:, 2, None, None] / 2 - (du * cos + dv * sin).abs()) / SOFT_M
+    along = (geometry[:, 3, None, None] / 2 - (dv * cos - du * sin).abs()) / SOFT_M
+    # Far below zero a sigmoid breeds denormal numbers, which are slow and mean nothing.
+    share = torch.sigmoid(across.clamp(min=-15)) * torch.sigmoid(along.clamp(min=-15))
+    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
     share = torch.where(inside, share, 0.0)
-
-    # Add up over boxes: log of what stays free, plain sum, and sum weighted by height.
-    item = torch.arange(batch, device=device).reshape(-1, 1, 1, 1)
-    cell = (item * rows + row.clamp(0, rows - 1)) * cols + col.clamp(0, cols - 1)
-    height_m = (boxes.floors * floor_m)[..., None, None]
-    free = torch.log1p(-share.clamp(max=1 - MIN_SHARE))
-    maps = [_scatter(x, cell, batch, rows, cols) for x in (free, share, share * height_m)]
-    union = 1 - torch.exp(maps[0])
-    return union, maps[1], maps[2] / maps[1].clamp(min=MIN_SHARE)
-
-
-def _scatter(values: Tensor, cell: Tensor, batch: int, rows: int, cols: int) -> Tensor:
-    flat = torch.zeros(batch * rows * cols, device=values.device, dtype=values.dtype)
-    return flat.index_add(0, cell.reshape(-1), values.reshape(-1)).reshape(batch, rows, cols)
+    return share, row.clamp(0, rows - 1) * cols + col.clamp(0, cols - 1)
 
 
 def road_shares(segments: Segments, *, rows: int, cols: int, pixel_m: float) -> tuple:
@@ -104,7 +107,7 @@ def road_shares(segments: Segments, *, rows: int, cols: int, pixel_m: float) -> 
     step = b - a
     along = ((point - a) * step).sum(-1) / (step**2).sum(-1).clamp(min=MIN_SHARE)
     gap = (point - a - along.clamp(0, 1)[..., None] * step).norm(dim=-1)  # (B, M, rows, cols)
-    share = torch.sigmoid((segments.width_m[..., None, None] / 2 - gap) / SOFT_M)
+    share = torch.sigmoid(((segments.width_m[..., None, None] / 2 - gap) / SOFT_M).clamp(min=-15))
     share = torch.where(segments.valid[..., None, None], share, 0.0)
     on_path = (segments.kind == PATH)[..., None, None]
     roads = torch.where(on_path, 0.0, share).amax(dim=1)

@@ -1,9 +1,18 @@
 """Show what was drawn and counted: drawings, contact sheet, tables, one self-contained page."""
 
 from fabricgen.report.html import write_report
+from fabricgen.report.results import record_of, write_results
 from fabricgen.report.sheet import contact_sheet
 from fabricgen.report.surroundings import surroundings_of
 from fabricgen.report.svg import plan_svg
 from fabricgen.report.tables import scores_table
 
-__all__ = ["contact_sheet", "plan_svg", "scores_table", "surroundings_of", "write_report"]
+__all__ = [
+    "contact_sheet",
+    "plan_svg",
+    "record_of",
+    "scores_table",
+    "surroundings_of",
+    "write_report",
+    "write_results",
+]

@@ -1,0 +1,86 @@
+"""What steers: carbon per floor area under the brief, as an energy with a gradient.
+
+The energy holds floor area and coverage at what was asked (or at what the proposal had), so that it
+cannot win by building less; the ground keeps its share of paths and yards, so that it cannot win by
+taking away access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fabricgen import carbon
+from fabricgen.form.indicators import BRIEF_KEYS, of_layout
+from fabricgen.generator.proposal import Guide
+from fabricgen.layout import Layout
+
+TYPICAL_KGCO2E_PER_M2_YEAR = 10.0  # a difference of this much per floor area counts as 1
+
+
+@dataclass(frozen=True)
+class SteeringSettings:
+    """How hard carbon pulls."""
+
+    guided: bool = True  # False: the brief alone steers
+    rounds: int = 1  # of drawing the costliest parts anew
+    polish_steps: int = 12  # gradient moves of boxes after that
+    redraw_share: float = 0.25  # of the floor area, the costliest, drawn anew in each round
+    ground_pull: float = 1.5  # odds (ln) per kgCO2e/m2/yr that the ground yields to carbon
+    keep_access_share: float = 0.8  # of the unsteered paved ground that must stay
+
+
+def energy_of(
+    *, region: str, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
+) -> Callable[[Layout], Tensor]:
+    """An energy of soft layouts.
+
+    Args:
+        region: Name of a carbon region.
+        inside: The site, (B, H, W) bool.
+        targets: Floor area ratio and coverage to hold, (B, 2).
+        carbon_weight: 0 leaves the brief alone.
+
+    Returns:
+        A function from a layout to (B,): net per floor area in units of
+        `TYPICAL_KGCO2E_PER_M2_YEAR`, and squared relative misses of the targets times 50.
+    """
+
+    def energy(layout: Layout) -> Tensor:
+        form = of_layout(layout, inside)
+        got = torch.stack([form["far"], form["site_coverage"]], dim=1)  # (B, 2)
+        miss = ((got - targets) / targets.clamp(min=1e-3)).square().sum(dim=1)
+        total = 50 * miss
+        if carbon_weight:
+            ledger = carbon.evaluate(layout, region=region, inside=inside)
+            floor_m2 = (targets[:, 0] * form["site_area_m2"]).clamp(min=1.0)
+            per_floor = ledger.net_kgco2e_per_year / floor_m2
+            total = total + carbon_weight * per_floor / TYPICAL_KGCO2E_PER_M2_YEAR
+        return total
+
+    return energy
+
+
+def ground_cost(layout: Layout, *, region: str, inside: Tensor) -> Tensor:
+    """Net carbon of one more square meter of each surface, (B, 8, H, W) [kgCO2e/m2/yr].
+
+    The gradient of the evaluator with respect to the shares: all that the tilt of generator.md
+    section 2.3 needs of an objective that is not linear.
+    """
+    cover = layout.cover.detach().requires_grad_()
+    soft = Layout(cover, layout.height_m, layout.allowed, layout.height_known, layout.pixel_m)
+    net = carbon.evaluate(soft, region=region, inside=inside).net_kgco2e_per_year
+    (slope,) = torch.autograd.grad(net.sum(), cover)
+    return slope / layout.pixel_m**2
+
+
+def hold(guide: Guide, layout: Layout) -> Tensor:
+    """Energy without a gradient, (B,)."""
+    with torch.no_grad():
+        return guide(layout)
+
+
+FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")

@@ -1,0 +1,51 @@
+"""One plan judged as drawn: the plan itself drawn back to a raster, never the soft image."""
+
+from __future__ import annotations
+
+import torch
+
+from fabricgen import carbon
+from fabricgen.carbon import Ledger
+from fabricgen.design.scheme import Score
+from fabricgen.form.indicators import of_plan
+from fabricgen.layout import Frame, Layout, compose
+from fabricgen.plan import Plan, rasterize
+
+DRAWS = 256  # of every factor; the same draws for every plan, so that plans can be compared
+HORIZON_YEARS = 60
+
+
+def score(
+    plan: Plan,
+    frame: Frame,
+    *,
+    region: str,
+    surroundings: Layout | None = None,
+    draws: int = DRAWS,
+) -> tuple[Score, Layout]:
+    """Indicators from geometry and carbon from the raster of the same plan.
+
+    Args:
+        plan: What is judged.
+        frame: A grid that holds the site.
+        region: Name of a carbon region.
+        surroundings: What stands around, (1, 8, rows, cols), so that walls at the site's edge
+            are seen as they are; None: nothing does.
+        draws: Random draws of every factor for the range of net.
+
+    Returns:
+        The score, and the plan in its surroundings (1, 8, rows, cols).
+    """
+    drawn = rasterize(plan, frame)
+    inside = drawn.allowed > 0  # (1, rows, cols)
+    layout = drawn if surroundings is None else compose(inside, drawn, surroundings)
+    ledger = carbon.evaluate(
+        layout, region=region, inside=inside, horizon_years=HORIZON_YEARS, draws=draws
+    )
+    low, middle, high = (float(x) for x in ledger.spread("net")[0])
+    return Score(of_plan(plan), ledger, (low, middle, high)), layout
+
+
+def net_draws(ledger: Ledger) -> torch.Tensor:
+    """Net in each draw of the factors, (D,) [kgCO2e/yr]; draw d is the same world for all."""
+    return (ledger.amounts("emission") - ledger.amounts("sink"))[0, 1:].detach()

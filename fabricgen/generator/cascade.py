@@ -1,0 +1,258 @@
+"""The three stages in a row over all windows of a site, and drawing a part of a proposal anew."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fabricgen.errors import CheckpointError
+from fabricgen.generator import buildings, ground, streets
+from fabricgen.generator.buildings_sample import BuildingsSampling
+from fabricgen.generator.checkpoint import Models
+from fabricgen.generator.conditions import (
+    BRIEF_KEYS,
+    WINDOW_PX,
+    Boxes,
+    Conditions,
+    Proposal,
+    Segments,
+    join_boxes,
+    join_segments,
+    packed,
+)
+from fabricgen.generator.proposal import box_shares, road_shares
+from fabricgen.generator.windows import Tile, cut, shift_boxes, shift_segments, tiles
+from fabricgen.layout import Layout
+from fabricgen.surfaces import BIT, GRASS, PAVED, SURFACES, TREE
+
+# Log-probabilities (B, 8, h, w) of a window, its open ground (B, h, w), and where it lies on the
+# frame (rows, cols) -> the same log-probabilities, steered.
+Tilt = Callable[[Tensor, Tensor, tuple[slice, slice]], Tensor]
+
+FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How proposals are drawn."""
+
+    oversample: int = 2  # proposals for each scheme; the best by the brief and the guide goes on
+    nucleus: float = 0.95  # share of the probability that boxes are drawn from
+    ground_steps: int = 8  # evaluations of the ground network
+
+
+def draw_streets(models: Models, conditions: Conditions, *, rng: torch.Generator) -> Segments:
+    """New streets on the site, window by window, (B, M)."""
+    model = _stage(models, "streets")
+    found = Segments.empty(len(conditions.asks))
+    todo = tiles(conditions.editable[0])
+    for place, tile in enumerate(todo):
+        seen = conditions.with_segments(join_segments(conditions.segments, found))
+        later = [other.core for other in todo[place + 1 :]]
+        core = torch.stack(later).any(dim=0) if later else torch.zeros_like(tile.core)
+        beyond = cut(conditions, replace(tile, core=core)).editable
+        new = streets.sample(model, cut(seen, tile), rng=rng, beyond=beyond)
+        found = join_segments(found, shift_segments(new, *_corner(conditions, tile)))
+    return found
+
+
+def draw_boxes(
+    models: Models,
+    conditions: Conditions,
+    *,
+    standing: Boxes | None = None,
+    rng: torch.Generator,
+    settings: SamplerSettings,
+) -> Boxes:
+    """New buildings on the site, window by window, besides those that already stand on it.
+
+    Args:
+        models: With a buildings stage.
+        conditions: Streets of the site among their segments.
+        standing: Boxes on the site that stay.
+        rng: Source of chance.
+        settings: Of the sampler.
+
+    Returns:
+        The new boxes only, (B, N).
+    """
+    model = _stage(models, "buildings")
+    found = Boxes.empty(len(conditions.asks))
+    todo = tiles(conditions.editable[0])
+    for place, tile in enumerate(todo):
+        stays = found if standing is None else join_boxes(standing, found)
+        seen = replace(
+            conditions,
+            boxes=join_boxes(conditions.boxes, stays),
+            asks=_asks_left(conditions, stays, todo, place),
+        )
+        sampling = BuildingsSampling(nucleus=settings.nucleus)
+        new = buildings.sample(model, cut(seen, tile), rng=rng, sampling=sampling)
+        found = join_boxes(found, shift_boxes(new, *_corner(conditions, tile)))
+    return found
+
+
+def draw_ground(
+    models: Models,
+    conditions: Conditions,
+    boxes: Boxes,
+    roads: Segments,
+    *,
+    tilt: Tilt | None,
+    rng: torch.Generator,
+    settings: SamplerSettings,
+) -> Tensor:
+    """Surface of the ground of the site, (B, 8, H, W) log-probabilities.
+
+    The windows are drawn one after the other; each sees the ground of those before it.
+    """
+    model = _stage(models, "ground")
+    seen = conditions
+    rows, cols = conditions.editable.shape[1:]
+    built, road = built_masks(conditions, boxes, roads)
+    log_p = torch.full((len(conditions.asks), len(SURFACES), rows, cols), -30.0)
+    for tile in tiles(conditions.editable[0]):
+        window = cut(seen, tile)
+        span = (
+            slice(tile.row, tile.row + WINDOW_PX),
+            slice(tile.col, tile.col + WINDOW_PX),
+        )
+        walls, lanes = built[:, span[0], span[1]], road[:, span[0], span[1]]
+        part = ground.sample(
+            model,
+            window,
+            walls,
+            lanes,
+            rng=rng,
+            steps=settings.ground_steps,
+            tilt=None if tilt is None else _on(tilt, window.editable & ~walls & ~lanes, span),
+        )
+        own = window.editable[:, None]
+        log_p[:, :, span[0], span[1]] = torch.where(own, part, log_p[:, :, span[0], span[1]])
+        seen = replace(seen, context=_with_ground(seen.context, log_p, conditions.editable, tile))
+    return log_p
+
+
+def built_masks(conditions: Conditions, boxes: Boxes, roads: Segments) -> tuple[Tensor, Tensor]:
+    """Pixels mostly under new buildings and under new carriageways, each (B, H, W) bool."""
+    rows, cols = conditions.editable.shape[1:]
+    grid = {"rows": rows, "cols": cols, "pixel_m": conditions.context.pixel_m}
+    built, _, _ = box_shares(replace(boxes, floors=torch.ones_like(boxes.floors)), 1.0, **grid)
+    road, _ = road_shares(roads, **grid)
+    return built > 0.5, (road > 0.5) & (built <= 0.5)
+
+
+def plain_ground(conditions: Conditions, *, green: float = 0.45, tree: float = 0.15) -> Tensor:
+    """A flat guess of the ground for judging boxes before any ground is drawn, (B, 8, H, W) log."""
+    share = torch.full((len(SURFACES),), 1e-6)
+    share[TREE], share[GRASS], share[PAVED] = tree, green - tree, 1 - green
+    rows, cols = conditions.editable.shape[1:]
+    return share.log()[None, :, None, None].expand(len(conditions.asks), -1, rows, cols)
+
+
+def propose(
+    models: Models,
+    conditions: Conditions,
+    *,
+    fixed_streets: bool,
+    rng: torch.Generator,
+    settings: SamplerSettings,
+) -> Proposal:
+    """Streets and buildings of B proposals; the ground is a flat guess until `draw_ground`."""
+    new = Segments.empty(len(conditions.asks))
+    if not fixed_streets:
+        new = draw_streets(models, conditions, rng=rng)
+    told = conditions.with_segments(join_segments(conditions.segments, new))
+    boxes = draw_boxes(models, told, rng=rng, settings=settings)
+    return Proposal(new, boxes, plain_ground(conditions))
+
+
+def redraw(
+    models: Models,
+    proposal: Proposal,
+    leave: Tensor,
+    conditions: Conditions,
+    *,
+    rng: torch.Generator,
+    settings: SamplerSettings,
+) -> Proposal:
+    """Take the boxes marked by `leave` (B, N) away and draw others in their place."""
+    kept = packed(replace(proposal.boxes, valid=proposal.boxes.valid & ~leave))
+    told = conditions.with_segments(join_segments(conditions.segments, proposal.streets))
+    new = draw_boxes(models, told, standing=kept, rng=rng, settings=settings)
+    return replace(proposal, boxes=packed(join_boxes(kept, new)))
+
+
+def choose(proposal: Proposal, index: Tensor) -> Proposal:
+    """The items of a batch at `index` (K,)."""
+    s, b = proposal.streets, proposal.boxes
+    return Proposal(
+        Segments(s.ends[index], s.width_m[index], s.kind[index], s.valid[index]),
+        packed(Boxes(b.geometry[index], b.floors[index], b.building[index], b.valid[index])),
+        proposal.ground[index],
+    )
+
+
+def where(mask: Tensor, first: Proposal, second: Proposal) -> Proposal:
+    """`first` for the items where `mask` (B,) is True, `second` for the others."""
+    both = Proposal(
+        Segments(*_stacked(first.streets, second.streets)),
+        Boxes(*_stacked(first.boxes, second.boxes)),
+        torch.cat([first.ground, second.ground]),
+    )
+    batch = torch.arange(len(mask))
+    return choose(both, torch.where(mask, batch, batch + len(mask)))
+
+
+def _stacked(first: Boxes | Segments, second: Boxes | Segments) -> list[Tensor]:
+    """Fields of two batches one after the other, padded to the longer."""
+    fields = []
+    for a, b in zip(vars(first).values(), vars(second).values(), strict=True):
+        longest = max(a.shape[1], b.shape[1])
+        padded = [x.new_zeros(x.shape[0], longest, *x.shape[2:]) for x in (a, b)]
+        for room, x in zip(padded, (a, b), strict=True):
+            room[:, : x.shape[1]] = x
+        fields.append(torch.cat(padded))
+    return fields
+
+
+def _stage(models: Models, name: str) -> torch.nn.Module:
+    model = models.stages().get(name)
+    if model is None:
+        raise CheckpointError(f"the weights hold no {name} stage", "use weights with all stages")
+    return model
+
+
+def _corner(conditions: Conditions, tile: Tile) -> tuple[float, float]:
+    pixel_m = conditions.context.pixel_m
+    return tile.col * pixel_m, tile.row * pixel_m
+
+
+def _asks_left(conditions: Conditions, stays: Boxes, todo: list[Tile], place: int) -> Tensor:
+    """Asks of the window at `place`: what the windows before it left of floor area and coverage."""
+    if place == 0:
+        return conditions.asks
+    pixel_m2 = conditions.context.pixel_m**2
+    site_m2 = float(conditions.editable[0].sum()) * pixel_m2
+    left_m2 = sum(float(tile.core.sum()) for tile in todo[place:]) * pixel_m2
+    done = torch.stack([tile.core for tile in todo[:place]]).any(dim=0)
+    cell = (stays.geometry[..., :2] / conditions.context.pixel_m).long()  # (B, N, 2) col, row
+    col, row = (cell[..., k].clamp(0, done.shape[1 - k] - 1) for k in range(2))
+    foot_m2 = stays.geometry[..., 2:4].prod(-1) * (stays.valid & done[row, col])
+    floor_m2 = (foot_m2 * torch.nan_to_num(stays.floors)).sum(1)
+    asks = conditions.asks.clone()
+    asks[:, COVERAGE] = (asks[:, COVERAGE] * site_m2 - foot_m2.sum(1)).clamp(min=0) / left_m2
+    asks[:, FAR] = (asks[:, FAR] * site_m2 - floor_m2).clamp(min=0) / left_m2
+    return asks
+
+
+def _with_ground(context: Layout, log_p: Tensor, editable: Tensor, tile: Tile) -> Layout:
+    """The context with a window's ground laid as known."""
+    bits = torch.tensor(BIT, dtype=torch.uint8)[log_p.argmax(dim=1)]
+    laid = editable & tile.core
+    return replace(context, allowed=torch.where(laid, bits, context.allowed))
+
+
+def _on(tilt: Tilt, free: Tensor, span: tuple[slice, slice]) -> Callable[[Tensor], Tensor]:
+    return lambda log_p: tilt(log_p, free, span)
