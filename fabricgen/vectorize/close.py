@@ -189,6 +189,9 @@ def _fit_far(plan: Plan, asked: Mapping[str, Range], settings: DrawSettings) -> 
     if "site_coverage" in asked:
         low, high = asked["site_coverage"]
         slack = TOLERANCE["site_coverage"] * 0.8
+        # Where coverage is out of reach anyway, floor area comes first, by as much again.
+        if not low * (1 - slack) <= coverage <= high * (1 + slack):
+            low, high = min(low, coverage), max(high, coverage)
         wanted = float(np.clip(wanted, low * (1 - slack), high * (1 + slack)))
     return close_coverage(plan, wanted, wanted, settings=settings, gentle=True)
 

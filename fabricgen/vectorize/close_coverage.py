@@ -219,15 +219,17 @@ def _place(
     order = np.argsort(reach, kind="stable")
     half = np.sqrt(shape.area)
     order = order[reach[order] < FRONT_M + half]
-    copies = np.array([affinity.translate(shape, *moves[k]) for k in order], dtype=object)
-    if len(copies) == 0:
+    if len(order) == 0:
         return None
+    # Tried by their outer outlines alone, which is all that matters for a fit.
+    ring = shapely.get_coordinates(shape.exterior)
+    copies = shapely.polygons(ring[None] + moves[order][:, None])
     shapely.prepare(taken)
     fits = shapely.contains(ground.inside, copies) & ~shapely.intersects(ground.blocked, copies)
     fits &= ~shapely.intersects(taken, copies)
     spared = fits & ~shapely.intersects(ground.trees, copies)
     fits = spared if spared.any() else fits
-    return copies[fits.argmax()] if fits.any() else None
+    return affinity.translate(shape, *moves[order[fits.argmax()]]) if fits.any() else None
 
 
 def _rebuilt(plan: Plan, shapes: np.ndarray, rows: np.ndarray):  # noqa: ANN202
