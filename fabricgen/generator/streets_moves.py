@@ -33,9 +33,10 @@ TURN_BIN = 5
 TURN_TYPE = np.repeat(np.arange(6), [4, 4, 4, 4, 4, TURN_BINS])
 MIN_TURN_RAD = np.deg2rad(30.0)
 TURN_SD_RAD = np.deg2rad(1.5)
-HITS, AIMED, END_BINS = 6, 2, 14
+HITS, AIMED, END_BINS = 6, 2, 16
+SHORTEST_M = 5.0  # street
 ENDS = HITS + AIMED + 1 + END_BINS
-END_EDGES_M = np.exp(np.linspace(np.log(10.0), np.log(RAY_M), END_BINS + 1))
+END_EDGES_M = np.exp(np.linspace(np.log(SHORTEST_M), np.log(RAY_M), END_BINS + 1))
 END_SD_M = 1.5
 START_FEATURES, TURN_FEATURES, END_FEATURES, STATE_FEATURES = 43, 25, 17, 9
 PROBES_M = (20.0, 50.0, 100.0)  # where a direction looks at the map
@@ -187,7 +188,7 @@ def turns_of(start: Starts, index: int, network: Network, ground: Ground) -> Cho
     units = unit(value)
     origins = np.repeat(point[None], TURNS, axis=0)
     leave_m, block_m = march(ground, origins, units)
-    valid &= (sharp + slack > MIN_TURN_RAD) & (np.minimum(leave_m, block_m) > 8.0)
+    valid &= (sharp + slack > MIN_TURN_RAD) & (np.minimum(leave_m, block_m) > 3.0)
     reach = np.sort(hits(origins, units, network.ends), axis=1)
     reach = np.concatenate([reach, np.full((TURNS, 2), FAR_M)], axis=1)[:, :2]
     probe = point + units[:, None] * np.array((10.0, *PROBES_M))[None, :, None]
@@ -233,7 +234,7 @@ def ends_of(point: np.ndarray, angle: float, network: Network, ground: Ground) -
     aims = _open_ends(network, ground)
     along = (aims - point) @ way
     aside = np.abs((aims - point) @ np.array([-way[1], way[0]]))
-    on = np.flatnonzero((aside < 1.0) & (along > 8.0) & (along < stop_m + 1.0))
+    on = np.flatnonzero((aside < 1.0) & (along > SHORTEST_M) & (along < stop_m + 1.0))
     on = on[np.argsort(along[on])][:AIMED]
     value[HITS : HITS + len(on)], target[HITS : HITS + len(on)] = along[on], aims[on]
     edge = point + way * leave_m
@@ -242,7 +243,7 @@ def ends_of(point: np.ndarray, angle: float, network: Network, ground: Ground) -
     middle = np.sqrt(END_EDGES_M[1:] * END_EDGES_M[:-1])
     value[HITS + AIMED + 1 :] = middle
     free = np.arange(ENDS) > HITS + AIMED
-    valid = np.isfinite(value) & (value > 8.0)
+    valid = np.isfinite(value) & (value > SHORTEST_M)
     most_m = min(leave_m - 4.0, stop_m)
     valid[free] &= END_EDGES_M[:-1] < most_m
     value = np.nan_to_num(value)

@@ -127,7 +127,7 @@ def flaw(network: Network, start: np.ndarray, end: np.ndarray, *, ground: Ground
     """What a street from start to end would break, or an empty string."""
     axis = end - start
     length = float(np.hypot(*axis))
-    if length < choices.SPACING_M:
+    if length < choices.SHORTEST_M:
         return "too short"
     angle = float(np.arctan2(axis[1], axis[0]))
     at_m = np.arange(1.0, length, 2.0)
@@ -348,7 +348,7 @@ def _weld(network: Network, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         return end
     gap = np.hypot(*(nodes - end).T)
     near = nodes[gap.argmin()]
-    if gap.min() > WELD_M or np.hypot(*(near - start)) < choices.SPACING_M:
+    if gap.min() > WELD_M or np.hypot(*(near - start)) < choices.SHORTEST_M:
         return end
     turn = angle_between(np.arctan2(*(near - start)[::-1]), np.arctan2(*(end - start)[::-1]))
     return near if turn < np.deg2rad(6.0) else end

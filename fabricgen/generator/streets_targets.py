@@ -6,6 +6,7 @@ then the longest. The same site always gives the same order.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from fabricgen.generator.streets_network import (
 from fabricgen.surfaces import PATH, ROAD_WIDTH_M
 
 STRAIGHT_RAD = np.deg2rad(8.0)  # pieces that turn less than this may be one street
-BOW_M = 1.5  # as long as no node lies further from the chord
+BOW_M = 2.0  # as long as no node lies further from the chord
+CONTEXT_BOW_M = 1.0  # the same for the streets around the site
 SHORT_M = 4.0  # a shorter run inside or outside the site is not cut off
 
 
@@ -82,10 +84,10 @@ def growth_of(
     inside, outside = cut_segments(rows, editable, pixel_m)
     if rng is not None and rng.random() < 0.5:
         inside, outside = _leave_short_ends(inside, outside)
-    context = network_of(_merge(outside))
+    context = network_of(_simplify(outside, CONTEXT_BOW_M))
     if not len(inside):
         return Growth(context, (), 0)
-    pieces = _Pieces(inside)
+    pieces = _Pieces(_simplify(inside, BOW_M))
     at_network = distance(pieces.nodes, context.ends) < 1.6
     if not at_network.any():
         side = editable.shape[0] * pixel_m
@@ -203,9 +205,9 @@ def _runs(marks: np.ndarray, short: float) -> list[tuple[int, int, bool]]:
     """Runs of equal marks as (first, last, mark), short ones joined to what precedes them."""
     edges = [0, *(np.flatnonzero(np.diff(marks)) + 1), len(marks)]
     runs: list[tuple[int, int, bool]] = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         mark = bool(marks[first])
-        inner = 0 < first and last < len(marks)
+        inner = first > 0 and last < len(marks)
         if runs and (runs[-1][2] == mark or (inner and last - first < short)):
             runs[-1] = (runs[-1][0], int(last), runs[-1][2])
         else:
@@ -228,20 +230,47 @@ def _leave_short_ends(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarr
     return np.concatenate([inside, outside[short]]), outside[~short]
 
 
-def _merge(rows: np.ndarray) -> np.ndarray:
-    """Join straight pieces between junctions, so that junctions left out leave no trace."""
-    if not len(rows):
-        return rows
+def _simplify(rows: np.ndarray, tolerance_m: float) -> np.ndarray:
+    """Streets between junctions with as few pieces as stay within a tolerance of them."""
     pieces = _Pieces(rows)
     degree = np.array([len(at) for at in pieces.at])
-    merged = []
-    order = sorted(range(len(degree)), key=lambda node: degree[node] == 2)
-    for node in order:
+    found = []
+    for node in sorted(range(len(degree)), key=lambda node: degree[node] == 2):
         for piece in pieces.at[node]:
             if pieces.left[piece]:
-                nodes, taken = pieces.street(node, piece)
-                stop = next((k for k in range(1, len(nodes)) if degree[nodes[k]] != 2), None)
-                stop = len(nodes) - 1 if stop is None else stop
-                move = pieces.take(nodes[: stop + 1], taken[:stop], np.zeros(len(degree), bool))
-                merged.append([*move.start, *move.end, ROAD_WIDTH_M[move.kind], move.kind])
-    return np.array(merged).reshape(-1, 6)
+                points = pieces.nodes[_walk(pieces, node, piece)]
+                kept = points[_corners(points, tolerance_m)]
+                kind = float(pieces.kind[piece])
+                found += [
+                    [*first, *last, ROAD_WIDTH_M[int(kind)], kind]
+                    for first, last in pairwise(kept)
+                ]
+    return np.array(found).reshape(-1, 6)
+
+
+def _walk(pieces: _Pieces, node: int, piece: int) -> list[int]:
+    """Nodes from a node along a piece to the next junction or change of kind; takes the pieces."""
+    nodes, kind = [node], pieces.kind[piece]
+    while True:
+        pieces.left[piece] = False
+        first, second = pieces.node_of[piece]
+        nodes.append(int(second if first == nodes[-1] else first))
+        at = pieces.at[nodes[-1]]
+        following = [p for p in at if pieces.left[p] and pieces.kind[p] == kind]
+        if len(at) != 2 or not following:
+            return nodes
+        piece = following[0]
+
+
+def _corners(points: np.ndarray, tolerance_m: float) -> list[int]:
+    """Which points of a line to keep (Douglas and Peucker 1973)."""
+    axis = points[-1] - points[0]
+    length = float(np.hypot(*axis))
+    gap = points - points[0]
+    away = np.hypot(*gap.T) if length < 0.1 else np.abs(gap @ [-axis[1], axis[0]]) / length
+    far = int(away.argmax())
+    if len(points) < 3 or away[far] <= tolerance_m:
+        return [0, len(points) - 1]
+    before = _corners(points[: far + 1], tolerance_m)
+    after = _corners(points[far:], tolerance_m)
+    return before + [far + place for place in after[1:]]
