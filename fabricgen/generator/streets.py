@@ -134,6 +134,6 @@ def _no_choice() -> dict[str, np.ndarray]:
         "end_valid": np.zeros(ends, dtype=bool),
         "turn_density": np.zeros(turns, dtype=np.float32),
         "end_density": np.zeros(ends, dtype=np.float32),
-        "has_turn": np.array(False),
-        "has_end": np.array(False),
+        "has_turn": np.zeros((), dtype=bool),
+        "has_end": np.zeros((), dtype=bool),
     }

@@ -1,4 +1,4 @@
-"""What the street model is shown: maps of the surroundings, the ask, how far the growth has come."""
+"""What the street model is shown: the surroundings, the ask, how far the growth has come."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ ASK_SCALE = np.array([0.5, 2.0, 1.0, 0.05, 4.0, 2.0], dtype=np.float32)
 
 
 def site_maps(bits: np.ndarray, ground: Ground, context: Network) -> np.ndarray:
-    """What surrounds the site, (MAPS, 64, 64) float32; surfaces on the site itself are not shown."""
+    """What surrounds the site, (MAPS, 64, 64) float32; surfaces on the site are not shown."""
     bits = np.where(ground.editable, 0, bits)
     green = sum(BIT[surface] for surface in GREEN)
     several = (bits & (bits - 1)) != 0

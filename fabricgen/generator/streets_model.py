@@ -73,7 +73,7 @@ class StreetsModel(nn.Module):
         self.end = Scorer(choices.END_FEATURES, wide, 3 * width, width=width)
 
     def encode(self, maps: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the site once: maps (B, MAPS, 64, 64) -> map (B, C, 32, 32), summary (B, 128 + TOLD)."""
+        """Read the site once: (B, MAPS, 64, 64) -> (B, C, 32, 32), summary (B, 128 + TOLD)."""
         fine = self.fine(maps)
         coarse = self.coarse(fine)  # (B, 64, 16, 16)
         up = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")

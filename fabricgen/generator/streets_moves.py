@@ -66,7 +66,7 @@ class Choices:
     most_m: float = RAY_M  # no free length exceeds this
 
     def length(self, place: int, share: float) -> float:
-        """Length of the end at a place; within a bin, at a share 0..1 of its logarithm. [m]"""
+        """Length in meters of the end at a place; in a bin, at a share 0..1 of its logarithm."""
         free = place - (HITS + AIMED + 1)
         if free < 0:
             return float(self.value[place])

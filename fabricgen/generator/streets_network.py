@@ -1,4 +1,4 @@
-"""The street network while it grows: where a street may start, what a ray meets, how a street joins.
+"""The street network while it grows: what stands, what a ray meets, how a street joins.
 
 Plain numpy, one site at a time; training targets and the sampler run the same functions, so that a
 step looks the same in both. Points are frame coordinates in meters, directions radians from u to v.
@@ -131,12 +131,34 @@ def grow(network: Network, start: np.ndarray, end: np.ndarray, *, kind: int) -> 
     order = np.argsort((np.array(cuts) - start) @ unit)
     chain = np.array(cuts)[order]
     new = np.concatenate([chain[:-1], chain[1:]], axis=1)
-    old = _split(network, splits)
+    old = split(network, splits)
     return Network(
         np.concatenate([old.ends, new]),
         np.concatenate([old.kind, np.full(len(new), kind)]),
         np.concatenate([old.placed, np.ones(len(new), dtype=bool)]),
         end,
+    )
+
+
+def split(network: Network, splits: list[tuple[int, np.ndarray]]) -> Network:
+    """The network with pieces cut at points on them, (piece, point) each."""
+    if not splits:
+        return network
+    keep = np.ones(len(network.ends), dtype=bool)
+    ends, source = [], []
+    for piece in {index for index, _ in splits}:
+        keep[piece] = False
+        row = network.ends[piece]
+        points = np.array([row[:2], row[2:], *[p for index, p in splits if index == piece]])
+        chain = points[np.argsort((points - row[:2]) @ (row[2:] - row[:2]))]
+        ends.append(np.concatenate([chain[:-1], chain[1:]], axis=1))
+        source += [piece] * (len(chain) - 1)
+    index = np.concatenate([np.flatnonzero(keep), np.array(source, dtype=np.int64)])
+    return Network(
+        np.concatenate([network.ends[keep], *ends]),
+        network.kind[index],
+        network.placed[index],
+        network.last_end,
     )
 
 
@@ -155,7 +177,7 @@ def hits(origins: np.ndarray, units: np.ndarray, ends: np.ndarray) -> np.ndarray
 
 
 def march(ground: Ground, origins: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each ray (R, 2) stays on the site, and how far until a building that stays, (R,) each.
+    """How far each ray (R, 2) stays on the site and clear of buildings that stay, (R,) each.
 
     A ray may first cross up to REACH_M outside the site; one that never enters leaves at 0.
     """
@@ -210,27 +232,6 @@ def _touched(ends: np.ndarray, tip: np.ndarray) -> np.ndarray:
     near = _gap2(tip[None], ends)[0] < JOIN_M**2
     tips = ends.reshape(-1, 2, 2) - tip
     return np.flatnonzero(near & (np.hypot(tips[..., 0], tips[..., 1]) > JOIN_M).all(1))
-
-
-def _split(network: Network, splits: list[tuple[int, np.ndarray]]) -> Network:
-    if not splits:
-        return network
-    keep = np.ones(len(network.ends), dtype=bool)
-    ends, source = [], []
-    for piece in {index for index, _ in splits}:
-        keep[piece] = False
-        row = network.ends[piece]
-        points = np.array([row[:2], row[2:], *[p for index, p in splits if index == piece]])
-        chain = points[np.argsort((points - row[:2]) @ (row[2:] - row[:2]))]
-        ends.append(np.concatenate([chain[:-1], chain[1:]], axis=1))
-        source += [piece] * (len(chain) - 1)
-    index = np.concatenate([np.flatnonzero(keep), np.array(source, dtype=np.int64)])
-    return Network(
-        np.concatenate([network.ends[keep], *ends]),
-        network.kind[index],
-        network.placed[index],
-        network.last_end,
-    )
 
 
 def _dilate(mask: np.ndarray, radius_px: int) -> np.ndarray:

@@ -2,10 +2,13 @@
 
 Rules that hold whatever the network says, because a street that breaks one is drawn again:
 
-* it starts on the network and lies on the site, but for up to REACH_M towards a street along its edge;
-* it crosses no building that stays, and meets every street it touches in a junction, at 30 degrees
-  or more;
+* it starts on the network and lies on the site, but for up to REACH_M to a street along its edge;
+* it crosses no building that stays, and meets every street it touches in a junction, at
+  JUNCTION_RAD or more; a street that bends keeps BEND_RAD between its arms;
 * no street runs beside another at less than PARALLEL_M, between axes;
+* a street goes on as the kind that it continues, and no block is less than BLOCK_M around;
+* every street that ends at the site's edge goes on into it, where these rules allow;
+* with a road share asked, nothing but that is laid once the share is reached;
 * an end that stops just short of a street or of a node is led onto it;
 * at the end, dead ends shorter than STUMP_M are taken away.
 """
@@ -38,6 +41,7 @@ from fabricgen.generator.streets_network import (
     hits,
     kept_boxes,
     network_of,
+    split,
     unit,
 )
 from fabricgen.surfaces import BIT, BUILDING, ROAD_WIDTH_M
@@ -47,7 +51,10 @@ STUMP_M = 15.0
 WELD_M = 6.0  # an end this near to a node goes to the node
 CLOSE_M = 12.0  # a gap to a street ahead that is closed
 TOUCH_M = 0.3  # a crossing this near to a piece's end is a junction
-PATIENCE = 6  # draws in a row that break a rule before a candidate is done
+BLOCK_M = 150.0
+JUNCTION_RAD = np.deg2rad(40.0)
+BEND_RAD = np.deg2rad(80.0)  # between the arms of a street that only bends
+PATIENCE = 12  # draws in a row that break a rule before a candidate is done
 MAX_STREETS = 60
 
 
@@ -65,6 +72,26 @@ class _Site:
     starts: choices.Starts | None = None
 
     @property
+    def full(self) -> bool:
+        """Whether the asked road share is reached."""
+        site_m2 = self.ground.editable.sum() * self.ground.pixel_m**2
+        return bool(self.area_m2 >= self.road_ask * site_m2)  # never where nothing is asked: NaN
+
+    def open_stubs(self) -> np.ndarray:
+        """Which of the padded starts are streets cut off at the site's edge, (STARTS,) bool."""
+        found = np.zeros(choices.STARTS, dtype=bool)
+        stub = self.starts.kind_of == choices.STUB
+        found[: len(stub)] = stub & self._cut_off(self.starts)
+        return found
+
+    def _cut_off(self, starts: choices.Starts) -> np.ndarray:
+        """Whether the site's edge cuts the street: a dead end has the site on both its sides."""
+        back = unit(starts.incident[:, 0])
+        side = np.stack([-back[:, 1], back[:, 0]], axis=1) * 8.0
+        flanks = starts.point[:, None] + 4.0 * back[:, None] + np.stack([side, -side], axis=1)
+        return ~self.ground.at(self.ground.editable, flanks).all(axis=1)
+
+    @property
     def done(self) -> bool:
         return self.failures >= PATIENCE or self.streets >= MAX_STREETS
 
@@ -75,7 +102,7 @@ def sample(
     conditions: Conditions,
     *,
     rng: torch.Generator,
-    temperature: float = 1.0,
+    temperature: float = 0.8,
     beyond: Tensor | None = None,
 ) -> Segments:
     """Draw the streets of B sites.
@@ -214,10 +241,14 @@ def _step(sites: list[_Site], draw: _Draw) -> list[bool]:
     at_starts = look(draw.maps, batch["start_uv"])
     log_kind, code, starts = draw.model.choose_kind(at_starts, draw.summary, batch)
     kind = draw.pick(log_kind)
-    kinds = torch.from_numpy(kind).to(draw.maps.device)
-    told = told_of(code, kinds, draw.model.kind_code)
-    log_start = draw.model.choose_start(starts, at_starts, batch["start_valid"], told)
-    index = draw.pick(log_start)
+    full = np.array([site.full for site in sites])
+    stubs = np.stack([site.open_stubs() for site in sites])  # (N, S)
+    forced = ((kind == STOP) | full) & stubs.any(axis=1)
+    kind[full] = STOP
+    kind[forced] = draw.pick(log_kind[:, :STOP])[forced]
+    told = told_of(code, torch.from_numpy(kind).to(code.device), draw.model.kind_code)
+    valid = batch["start_valid"] & torch.from_numpy(stubs | ~forced[:, None]).to(code.device)
+    index = draw.pick(draw.model.choose_start(starts, at_starts, valid, told))
     chosen = starts[torch.arange(len(index)), torch.from_numpy(index).to(starts.device)]
     told = torch.cat([told, chosen], dim=1)
     stop = [bool(k == STOP) for k in kind]
@@ -314,11 +345,13 @@ def _close_gap(site: _Site, start: np.ndarray, end: np.ndarray, angle: float) ->
 def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> None:
     """Lay a street, or note that its start failed."""
     start = site.starts.point[index]
+    if site.starts.kind_of[index] in (choices.STUB, choices.OPEN_END):
+        kind = int(site.starts.street[index])
     if end is not None:
         end = _weld(site.network, start, end)
         if not flaw(site.network, start, end, ground=site.ground):
             after = grow(site.network, start, end, kind=kind)
-            if not crossings(after):
+            if not crossings(after) and around_m(site.network, start, end) >= BLOCK_M:
                 site.network, site.failures, site.banned = after, 0, []
                 site.streets += 1
                 site.area_m2 += float(np.hypot(*(end - start))) * ROAD_WIDTH_M[kind]
@@ -340,6 +373,30 @@ def crossings(network: Network) -> int:
     reach = hits(ends[new, :2], way, ends)  # (N, M)
     inner = (reach > TOUCH_M) & (reach < length[new, None] - TOUCH_M)
     return int(inner.sum())
+
+
+def around_m(network: Network, start: np.ndarray, end: np.ndarray) -> float:
+    """Way around the block that a street would close; infinite if it closes none. Meters."""
+    way, before = np.inf, network
+    for tip in (start, end):  # so that both ends are nodes
+        at = np.flatnonzero(distance_to_each(tip, before.ends) < TOUCH_M)
+        before = split(before, [(int(piece), tip) for piece in at])
+    nodes, node_of = before.points()
+    if not len(nodes):
+        return way
+    first, last = (np.hypot(*(nodes - tip).T) for tip in (start, end))
+    if first.min() > TOUCH_M or last.min() > TOUCH_M:
+        return way
+    length = np.hypot(*(before.ends[:, 2:] - before.ends[:, :2]).T)
+    reach = np.full(len(nodes), np.inf)
+    reach[first.argmin()] = 0.0
+    for _ in range(len(nodes)):  # Bellman and Ford: few nodes, few rounds
+        known = reach.copy()
+        np.minimum.at(reach, node_of[:, 1], known[node_of[:, 0]] + length)
+        np.minimum.at(reach, node_of[:, 0], known[node_of[:, 1]] + length)
+        if (reach == known).all():
+            break
+    return float(reach[last.argmin()] + np.hypot(*(end - start)))
 
 
 def _weld(network: Network, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -368,12 +425,10 @@ def _flaw_beside(network: Network, start: np.ndarray, end: np.ndarray, *, angle:
     heading = np.arctan2(axis[:, 1], axis[:, 0])
     length = float(np.hypot(*(end - start)))
     for tip, outward in ((start, angle), (end, angle + np.pi)):
-        at_tip = np.flatnonzero(distance_to_each(tip, network.ends) < 0.5)
-        for piece in at_tip:
-            for there, arm in ((0, heading[piece]), (1, heading[piece] + np.pi)):
-                leaves = np.hypot(*(network.ends[piece, 2 - 2 * there : 4 - 2 * there] - tip)) > 0.5
-                if leaves and angle_between(arm, outward) < choices.MIN_TURN_RAD - 1e-6:
-                    return "too sharp"
+        arms = _arms(network, tip, heading)
+        least = BEND_RAD if len(arms) == 1 else JUNCTION_RAD
+        if len(arms) and angle_between(arms, np.array(outward)).min() < least:
+            return "too sharp"
     lean = angle_between(2 * heading, np.array(2 * angle)) / 2
     beside = network.ends[lean < choices.MIN_TURN_RAD]
     at_m = np.arange(PARALLEL_M + 4.0, length - PARALLEL_M - 4.0, 3.0)
@@ -386,6 +441,14 @@ def _flaw_beside(network: Network, start: np.ndarray, end: np.ndarray, *, angle:
             return "beside another"
     loose = distance_to_each(end, network.ends)
     return "stops beside another" if 0.5 < loose.min() < choices.SPACING_M else ""
+
+
+def _arms(network: Network, tip: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Directions in which the standing pieces leave a point."""
+    touch = distance_to_each(tip, network.ends) < 0.5
+    goes_on = np.hypot(*(network.ends[:, 2:] - tip).T) > 0.5
+    comes = np.hypot(*(network.ends[:, :2] - tip).T) > 0.5
+    return np.concatenate([heading[touch & goes_on], heading[touch & comes] + np.pi])
 
 
 def _rows(network: Network) -> np.ndarray:

@@ -1,8 +1,8 @@
 """From the real streets of a site to the order in which a network would have grown there.
 
-The streets are cut at the site's edge; what lies outside is the context. From the stubs the network
-grows one straight street at a time: a street that was left open goes on first, then the widest kind,
-then the longest. The same site always gives the same order.
+The streets are cut at the site's edge; what lies outside is the context. From the stubs the
+network grows one straight street at a time: a street that was left open goes on first, then the
+widest kind, then the longest. The same site always gives the same order.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Growth:
 def cut_segments(
     segments: np.ndarray, editable: np.ndarray, pixel_m: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut street rows (M, 6) at the site's edge: (inside, outside), both (., 6); the cuts coincide."""
+    """Cut street rows (M, 6) at the site's edge: (inside, outside); the cuts coincide."""
     rows = np.asarray(segments, dtype=np.float64)
     if not len(rows):
         return rows.reshape(0, 6), rows.reshape(0, 6)
@@ -105,7 +105,7 @@ def grown(growth: Growth, count: int) -> Network:
 
 
 def street_area_m2(moves: tuple[Move, ...]) -> float:
-    """Length times usual width of some moves. [m2]"""
+    """Length times usual width of some moves. Square meters."""
     return float(
         sum(np.hypot(*(move.end - move.start)) * ROAD_WIDTH_M[move.kind] for move in moves)
     )
@@ -242,8 +242,7 @@ def _simplify(rows: np.ndarray, tolerance_m: float) -> np.ndarray:
                 kept = points[_corners(points, tolerance_m)]
                 kind = float(pieces.kind[piece])
                 found += [
-                    [*first, *last, ROAD_WIDTH_M[int(kind)], kind]
-                    for first, last in pairwise(kept)
+                    [*first, *last, ROAD_WIDTH_M[int(kind)], kind] for first, last in pairwise(kept)
                 ]
     return np.array(found).reshape(-1, 6)
 

@@ -1,5 +1,7 @@
 """Laws of the street stage on small made-up grids of streets."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from fabricgen.generator.conditions import ASKS, Boxes, Conditions, Segments, Si
 from fabricgen.generator.streets_model import log_choice, look, step_log_probs, told_of
 from fabricgen.generator.streets_network import Network, distance, grow, hits, network_of
 from fabricgen.generator.streets_sample import crossings, flaw, without_stumps
-from fabricgen.generator.streets_targets import growth_of, grown
+from fabricgen.generator.streets_targets import grown, growth_of
 from fabricgen.layout import from_labels
 from fabricgen.surfaces import BIT, BUILDING, OPEN
 
@@ -20,7 +22,7 @@ SETTINGS = streets.StreetsSettings()
 def grid_segments(step_m: float = 60.0, offset_m: float = 20.0) -> np.ndarray:
     """A grid of local streets over more than a window, split at its junctions, (M, 6)."""
     lines = np.arange(offset_m - step_m, 300.0, step_m)
-    spans = list(zip(lines[:-1], lines[1:], strict=True))
+    spans = list(pairwise(lines))
     down = [[at, low, at, high, 7.0, 2] for at in lines for low, high in spans]
     across = [[low, at, high, at, 7.0, 2] for at in lines for low, high in spans]
     return np.array(down + across, dtype=np.float32)
@@ -83,7 +85,9 @@ def test_cutting_keeps_every_meter_and_the_cuts_coincide():
     length = [np.hypot(*(part[:, 2:4] - part[:, :2]).T).sum() for part in (rows, inside, outside)]
     assert length[0] == pytest.approx(length[1] + length[2], rel=1e-6)
     tips = {tuple(tip) for tip in outside[:, :4].reshape(-1, 2)}
-    edge = [t for t in inside[:, :4].reshape(-1, 2) if min(abs(t - 50).min(), abs(t - 210).min()) < 1]
+    edge = [
+        t for t in inside[:, :4].reshape(-1, 2) if min(abs(t - 50).min(), abs(t - 210).min()) < 1
+    ]
     assert edge
     assert all(tuple(tip) in tips for tip in edge)
 
@@ -96,7 +100,9 @@ def test_a_grid_grows_in_one_street_per_line_and_ends_as_it_was():
     whole = grown(growth, len(growth.moves))
     placed = whole.ends[whole.placed]
     real = np.sort(np.hypot(*(inside[:, 2:4] - inside[:, :2]).T))
-    np.testing.assert_allclose(np.sort(np.hypot(*(placed[:, 2:] - placed[:, :2]).T)), real, atol=0.01)
+    np.testing.assert_allclose(
+        np.sort(np.hypot(*(placed[:, 2:] - placed[:, :2]).T)), real, atol=0.01
+    )
 
 
 def test_the_same_site_grows_in_the_same_order():
@@ -116,7 +122,7 @@ def test_a_crossing_splits_both_streets():
     after = grow(standing, np.array([50.0, 0.0]), np.array([50.0, 100.0]), kind=1)
     assert len(after.ends) == 4
     assert crossings(after) == 0
-    nodes, node_of = after.points()
+    _, node_of = after.points()
     assert np.bincount(node_of.ravel()).max() == 4
 
 
@@ -157,7 +163,9 @@ def test_a_step_has_the_same_log_probability_in_training_and_in_sampling(model):
     model.eval()
     with torch.no_grad():
         maps, summary = model.encode(batch["maps"], batch["told"])
-        step = {k: v.flatten(0, 1) for k, v in batch.items() if k not in ("maps", "told", "dropped")}
+        step = {
+            k: v.flatten(0, 1) for k, v in batch.items() if k not in ("maps", "told", "dropped")
+        }
         together = step_log_probs(model, maps, summary.repeat_interleave(4, 0), step=step)
         for n in range(8):  # one by one, in the order in which the sampler asks
             one = {name: value[n : n + 1] for name, value in step.items()}
@@ -235,8 +243,10 @@ def test_the_same_seed_draws_the_same_streets_and_an_empty_site_draws_none(model
 def test_a_street_may_not_run_beside_another():
     ground = choices.Ground(square_site(), square_site(), np.zeros((128, 128), dtype=bool), 2.0)
     standing = network_of(np.array([[60, 100, 200, 100, 7, 2]]))
-    near, apart = (flaw(standing, np.array([60.0, v]), np.array([200.0, v]), ground=ground)
-                   for v in (108.0, 118.0))
+    near, apart = (
+        flaw(standing, np.array([60.0, v]), np.array([200.0, v]), ground=ground)
+        for v in (108.0, 118.0)
+    )
     assert (near, apart) == ("beside another", "")
 
 
