@@ -28,7 +28,7 @@ def rank(schemes: Sequence[Scheme]) -> list[Scheme]:
     for place, scheme in enumerate(ordered, start=1):
         if leader is None or len(scheme.unmet) > len(leader.unmet) or surely_worse(scheme, leader):
             leader, tie = scheme, tie + 1
-        ranked.append(replace(scheme, rank=place, tie=tie, name=f"{place:02d}"))
+        ranked.append(replace(scheme, rank=place, tie=tie, name=f"s{place:02d}"))
     return ranked
 
 

@@ -42,7 +42,7 @@ class Scheme:
     """One ranked proposal for a site.
 
     Attributes:
-        name: Short name, "01" and up in the order of the rank.
+        name: Short name, "s01" and up in the order of the rank.
         plan: The vector plan, what is handed over and scored.
         frame: The grid of `layout`.
         layout: The plan drawn on the frame with its surroundings, (1, 8, rows, cols).

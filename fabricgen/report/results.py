@@ -42,7 +42,7 @@ def write_results(run: Run, out: Path, *, record: Mapping[str, Any]) -> Path:
         with atomic_file(folder / "scores.parquet") as part:
             table.to_parquet(part, index=False)
         for scheme in run.schemes:
-            write_geotiff(scheme.layout, scheme.frame, folder / f"scheme_{scheme.name}.tif")
+            write_geotiff(scheme.layout, scheme.frame, folder / f"{scheme.name}.tif")
         write_report(run.schemes, folder / "report.html", run=record, surroundings=around)
         contact_sheet(run.schemes, folder / "contact_sheet.png", around)
         provenance.write(record, folder)
@@ -71,7 +71,14 @@ def record_of(
     more = {
         "region": run.region,
         "brief": run.brief.table(),
-        "data": {key: card.get(key) for key in ("name", "source", "licence", "attribution")},
+        "data": [
+            {
+                "name": card["name"],
+                "source": card["source"],
+                "license": card["licence"],
+                "attribution": card["attribution"],
+            }
+        ],
         "trained_on": weights.get("cities"),
         "factors": {
             name: sha256_of(Path(factors.__file__).parent / name) for name in factors.FACTOR_FILES
