@@ -29,7 +29,7 @@ SPACING_M = 8.0  # between candidate starts along a street, and from its ends
 TURN_BINS = 24
 BIN_RAD = 2 * np.pi / TURN_BINS
 TURNS = 20 + TURN_BINS  # straight 4, square 4, axes 4, parallel 4, aimed 4, bins
-TURN_BIN = 5
+TURN_AIMED, TURN_BIN = 4, 5
 TURN_TYPE = np.repeat(np.arange(6), [4, 4, 4, 4, 4, TURN_BINS])
 MIN_TURN_RAD = np.deg2rad(30.0)
 TURN_SD_RAD = np.deg2rad(1.5)
@@ -63,15 +63,23 @@ class Choices:
     points: np.ndarray  # (C, P, 2) where the map is looked at
     valid: np.ndarray  # (C,) bool
     target: np.ndarray  # (C, 2) exact end point, NaN where the value says it all
+    way: np.ndarray | None = None  # (2,) the direction along which ends lie
     most_m: float = RAY_M  # no free length exceeds this
 
-    def length(self, place: int, share: float) -> float:
-        """Length in meters of the end at a place; in a bin, at a share 0..1 of its logarithm."""
-        free = place - (HITS + AIMED + 1)
-        if free < 0:
-            return float(self.value[place])
-        low, high = END_EDGES_M[free], min(END_EDGES_M[free + 1], self.most_m)
-        return float(low * (high / low) ** share)
+    @property
+    def start(self) -> np.ndarray:
+        """Where the ends of a street are measured from, (2,)."""
+        return self.points[0, 0] - self.value[0] * self.way
+
+    def end(self, place: int, share: float) -> np.ndarray:
+        """The end at a place, (2,); in a bin, at a share 0..1 of its logarithm."""
+        if np.isfinite(self.target[place]).all():
+            return self.target[place]
+        free, length_m = place - (HITS + AIMED + 1), self.value[place]
+        if free >= 0:
+            low, high = END_EDGES_M[free], min(END_EDGES_M[free + 1], self.most_m)
+            length_m = low * (high / low) ** share
+        return self.start + self.way * length_m
 
 
 def scale(length_m: np.ndarray) -> np.ndarray:
@@ -262,7 +270,7 @@ def ends_of(point: np.ndarray, angle: float, network: Network, ground: Ground) -
         ],
         axis=1,
     )
-    return Choices(value, features, points[:, None], valid, target, most_m)
+    return Choices(value, features, points[:, None], valid, target, way, most_m)
 
 
 def turn_log_density(choices: Choices, angle: float) -> np.ndarray:

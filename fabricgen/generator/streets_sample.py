@@ -1,19 +1,6 @@
-"""Growing streets on a site, B candidates side by side.
+"""Growing streets on a site, B candidates side by side, under the rules of `streets_rules`."""
 
-Rules that hold whatever the network says, because a street that breaks one is drawn again:
-
-* it starts on the network and lies on the site, but for up to REACH_M to a street along its edge;
-* it crosses no building that stays, and meets every street it touches in a junction, at
-  JUNCTION_RAD or more; a street that bends keeps BEND_RAD between its arms;
-* no street runs beside another at less than PARALLEL_M, between axes;
-* a street goes on as the kind that it continues, and no block is less than BLOCK_M around;
-* every street that ends at the site's edge goes on into it, where these rules allow;
-* with a road share asked, nothing but that is laid once the share is reached;
-* an end that stops just short of a street or of a node is led onto it;
-* at the end, dead ends shorter than STUMP_M are taken away.
-"""
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -31,29 +18,28 @@ from fabricgen.generator.streets_features import (
 )
 from fabricgen.generator.streets_model import StreetsModel, log_choice, look, told_of
 from fabricgen.generator.streets_network import (
-    REACH_M,
     Ground,
     Network,
     angle_between,
-    distance_to_each,
     ground_of,
     grow,
     hits,
     kept_boxes,
     network_of,
-    split,
     unit,
 )
-from fabricgen.surfaces import BIT, BUILDING, ROAD_WIDTH_M
+from fabricgen.generator.streets_rules import (
+    BEND_RAD,
+    BLOCK_M,
+    around_m,
+    crossings,
+    flaw,
+    weld,
+    without_stumps,
+)
+from fabricgen.surfaces import BIT, BUILDING, ROAD_WIDTH_M, SECONDARY
 
-PARALLEL_M = 12.0
-STUMP_M = 15.0
-WELD_M = 6.0  # an end this near to a node goes to the node
 CLOSE_M = 12.0  # a gap to a street ahead that is closed
-TOUCH_M = 0.3  # a crossing this near to a piece's end is a junction
-BLOCK_M = 150.0
-JUNCTION_RAD = np.deg2rad(40.0)
-BEND_RAD = np.deg2rad(80.0)  # between the arms of a street that only bends
 PATIENCE = 12  # draws in a row that break a rule before a candidate is done
 MAX_STREETS = 60
 
@@ -77,12 +63,20 @@ class _Site:
         site_m2 = self.ground.editable.sum() * self.ground.pixel_m**2
         return bool(self.area_m2 >= self.road_ask * site_m2)  # never where nothing is asked: NaN
 
-    def open_stubs(self) -> np.ndarray:
-        """Which of the padded starts are streets cut off at the site's edge, (STARTS,) bool."""
+    def unfinished(self) -> np.ndarray:
+        """Which padded starts must go on: cut off at the edge, or main streets, (STARTS,) bool."""
         found = np.zeros(choices.STARTS, dtype=bool)
         stub = self.starts.kind_of == choices.STUB
-        found[: len(stub)] = stub & self._cut_off(self.starts)
+        found[: len(stub)] = (stub & self._cut_off(self.starts)) | self._main_ends()
         return found
+
+    def closes(self, index: int) -> bool:
+        """Whether a start is the open end of a main street, which must lead somewhere."""
+        return bool(self._main_ends()[index])
+
+    def _main_ends(self) -> np.ndarray:
+        starts = self.starts
+        return (starts.kind_of == choices.OPEN_END) & (starts.street <= SECONDARY)
 
     def _cut_off(self, starts: choices.Starts) -> np.ndarray:
         """Whether the site's edge cuts the street: a dead end has the site on both its sides."""
@@ -150,44 +144,6 @@ def sample(
     return Segments(*(value.to(place) for value in vars(found).values()))
 
 
-def flaw(network: Network, start: np.ndarray, end: np.ndarray, *, ground: Ground) -> str:
-    """What a street from start to end would break, or an empty string."""
-    axis = end - start
-    length = float(np.hypot(*axis))
-    if length < choices.SHORTEST_M:
-        return "too short"
-    angle = float(np.arctan2(axis[1], axis[0]))
-    at_m = np.arange(1.0, length, 2.0)
-    points = start + axis / length * at_m[:, None]
-    inside = ground.at(ground.editable, points)
-    near_end = (at_m < REACH_M + 4.0) | (at_m > length - REACH_M - 4.0)
-    if not (inside | near_end).all() or inside.mean() < 0.3:
-        return "off the site"
-    first, last = inside.argmax(), len(inside) - inside[::-1].argmax()
-    if not inside[first:last].all():
-        return "leaves the site"
-    if not ground.at(ground.editable, end[None])[0] and not _joined(network, end, ground):
-        return "ends outside"
-    if ground.at(ground.blocked, points).any():
-        return "through a building"
-    return _flaw_beside(network, start, end, angle=angle)
-
-
-def without_stumps(network: Network) -> Network:
-    """The network without new dead ends shorter than STUMP_M."""
-    while True:
-        _, node_of = network.points()
-        degree = np.bincount(node_of.ravel())
-        free = (degree[node_of] == 1).any(axis=1) & (degree[node_of] > 1).any(axis=1)
-        length = np.hypot(*(network.ends[:, 2:] - network.ends[:, :2]).T)
-        stump = network.placed & free & (length < STUMP_M)
-        if not stump.any():
-            return network
-        network = Network(
-            network.ends[~stump], network.kind[~stump], network.placed[~stump], network.last_end
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class _Draw:
     """The model and the dice of one step."""
@@ -242,20 +198,23 @@ def _step(sites: list[_Site], draw: _Draw) -> list[bool]:
     log_kind, code, starts = draw.model.choose_kind(at_starts, draw.summary, batch)
     kind = draw.pick(log_kind)
     full = np.array([site.full for site in sites])
-    stubs = np.stack([site.open_stubs() for site in sites])  # (N, S)
-    forced = ((kind == STOP) | full) & stubs.any(axis=1)
+    unfinished = np.stack([site.unfinished() for site in sites])  # (N, S)
+    forced = ((kind == STOP) | full) & unfinished.any(axis=1)
     kind[full] = STOP
     kind[forced] = draw.pick(log_kind[:, :STOP])[forced]
     told = told_of(code, torch.from_numpy(kind).to(code.device), draw.model.kind_code)
-    valid = batch["start_valid"] & torch.from_numpy(stubs | ~forced[:, None]).to(code.device)
+    valid = batch["start_valid"] & torch.from_numpy(unfinished | ~forced[:, None]).to(code.device)
     index = draw.pick(draw.model.choose_start(starts, at_starts, valid, told))
     chosen = starts[torch.arange(len(index)), torch.from_numpy(index).to(starts.device)]
     told = torch.cat([told, chosen], dim=1)
     stop = [bool(k == STOP) for k in kind]
     live = [n for n in range(len(sites)) if not stop[n]]
     if live:
-        angles = _choose_turn(sites, draw, told, index=index, live=live)
-        ends = _choose_end(sites, draw, told, index=index, angles=angles)
+        closing = {n for n in live if forced[n] and sites[n].closes(int(index[n]))}
+        turns = {n: _turns(sites[n], index[n], closing=n in closing) for n in live}
+        angles = _choose_turn(sites, draw, told, turns=turns)
+        ends = {n: _ends(sites[n], index[n], a, closing=n in closing) for n, a in angles.items()}
+        ends = _choose_end(sites, draw, told, ends=ends)
         for n in live:
             _place(sites[n], ends.get(n), index=int(index[n]), kind=int(kind[n]))
     return stop
@@ -276,15 +235,26 @@ def _look_around(site: _Site, dice: np.random.Generator) -> dict[str, np.ndarray
     }
 
 
+def _turns(site: _Site, index: int, *, closing: bool) -> choices.Choices:
+    """Directions from a start; to close a main street, those that aim at an open end if any do."""
+    found = choices.turns_of(site.starts, index, site.network, site.ground)
+    bend = angle_between(found.value, site.starts.incident[index, 0]) > BEND_RAD
+    aimed = found.valid & bend & (choices.TURN_TYPE == choices.TURN_AIMED)
+    return replace(found, valid=aimed) if closing and aimed.any() else found
+
+
+def _ends(site: _Site, index: int, angle: float, *, closing: bool) -> choices.Choices:
+    """Ends along a direction; to close a main street, those on the network if any are."""
+    found = choices.ends_of(site.starts.point[index], angle, site.network, site.ground)
+    exact = found.valid & (np.arange(choices.ENDS) <= choices.HITS + choices.AIMED)
+    return replace(found, valid=exact) if closing and exact.any() else found
+
+
 def _choose_turn(
-    sites: list[_Site], draw: _Draw, told: Tensor, *, index: np.ndarray, live: list[int]
+    sites: list[_Site], draw: _Draw, told: Tensor, *, turns: dict[int, choices.Choices]
 ) -> dict[int, float]:
     """Site number -> direction; a site without any is left out."""
-    turns = {
-        n: choices.turns_of(sites[n].starts, index[n], sites[n].network, sites[n].ground)
-        for n in live
-    }
-    live = [n for n in live if turns[n].valid.any()]
+    live = [n for n in turns if turns[n].valid.any()]
     if not live:
         return {}
     batch = draw.stack([pad_choices(turns[n], sites[n].ground, "turn") for n in live])
@@ -303,15 +273,9 @@ def _choose_turn(
 
 
 def _choose_end(
-    sites: list[_Site], draw: _Draw, told: Tensor, *, index: np.ndarray, angles: dict[int, float]
+    sites: list[_Site], draw: _Draw, told: Tensor, *, ends: dict[int, choices.Choices]
 ) -> dict[int, np.ndarray]:
     """Site number -> end point; a site without any is left out."""
-    ends = {
-        n: choices.ends_of(
-            sites[n].starts.point[index[n]], angle, sites[n].network, sites[n].ground
-        )
-        for n, angle in angles.items()
-    }
     live = [n for n in ends if ends[n].valid.any()]
     if not live:
         return {}
@@ -322,24 +286,20 @@ def _choose_end(
     )
     found = {}
     for n, place in zip(live, draw.pick(log_end), strict=True):
-        target = ends[n].target[place]
-        length = ends[n].length(int(place), float(draw.dice.random()))
-        start = sites[n].starts.point[index[n]]
-        free = start + unit(np.array(angles[n])) * length
-        found[n] = target if np.isfinite(target).all() else free
-        if place > choices.HITS + choices.AIMED:
-            found[n] = _close_gap(sites[n], start, free, angles[n])
+        end = ends[n].end(int(place), float(draw.dice.random()))
+        free = place > choices.HITS + choices.AIMED
+        found[n] = _close_gap(sites[n], ends[n].start, end) if free else end
     return found
 
 
-def _close_gap(site: _Site, start: np.ndarray, end: np.ndarray, angle: float) -> np.ndarray:
+def _close_gap(site: _Site, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """A free end led onto the street that it would stop just short of."""
-    if not len(site.network.ends):
+    length = float(np.hypot(*(end - start)))
+    if not len(site.network.ends) or length < CLOSE_M:
         return end
-    way = unit(np.array(angle))
+    way = (end - start) / length
     ahead = hits(end[None] - way * CLOSE_M / 2, way[None], site.network.ends)[0].min()
-    near = ahead < 1.5 * CLOSE_M and float(np.hypot(*(end - start))) > CLOSE_M
-    return end + way * (ahead - CLOSE_M / 2) if near else end
+    return end + way * (ahead - CLOSE_M / 2) if ahead < 1.5 * CLOSE_M else end
 
 
 def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> None:
@@ -348,7 +308,7 @@ def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> Non
     if site.starts.kind_of[index] in (choices.STUB, choices.OPEN_END):
         kind = int(site.starts.street[index])
     if end is not None:
-        end = _weld(site.network, start, end)
+        end = weld(site.network, start, end)
         if not flaw(site.network, start, end, ground=site.ground):
             after = grow(site.network, start, end, kind=kind)
             if not crossings(after) and around_m(site.network, start, end) >= BLOCK_M:
@@ -359,96 +319,6 @@ def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> Non
     site.failures += 1
     if site.failures % 2 == 0:  # a second chance, then another start
         site.banned.append(start)
-
-
-def crossings(network: Network) -> int:
-    """How often a new piece is met away from its ends."""
-    ends = network.ends
-    axis = ends[:, 2:] - ends[:, :2]
-    length = np.hypot(*axis.T)
-    new = np.flatnonzero(network.placed)
-    if not len(new):
-        return 0
-    way = axis[new] / length[new, None]
-    reach = hits(ends[new, :2], way, ends)  # (N, M)
-    inner = (reach > TOUCH_M) & (reach < length[new, None] - TOUCH_M)
-    return int(inner.sum())
-
-
-def around_m(network: Network, start: np.ndarray, end: np.ndarray) -> float:
-    """Way around the block that a street would close; infinite if it closes none. Meters."""
-    way, before = np.inf, network
-    for tip in (start, end):  # so that both ends are nodes
-        at = np.flatnonzero(distance_to_each(tip, before.ends) < TOUCH_M)
-        before = split(before, [(int(piece), tip) for piece in at])
-    nodes, node_of = before.points()
-    if not len(nodes):
-        return way
-    first, last = (np.hypot(*(nodes - tip).T) for tip in (start, end))
-    if first.min() > TOUCH_M or last.min() > TOUCH_M:
-        return way
-    length = np.hypot(*(before.ends[:, 2:] - before.ends[:, :2]).T)
-    reach = np.full(len(nodes), np.inf)
-    reach[first.argmin()] = 0.0
-    for _ in range(len(nodes)):  # Bellman and Ford: few nodes, few rounds
-        known = reach.copy()
-        np.minimum.at(reach, node_of[:, 1], known[node_of[:, 0]] + length)
-        np.minimum.at(reach, node_of[:, 0], known[node_of[:, 1]] + length)
-        if (reach == known).all():
-            break
-    return float(reach[last.argmin()] + np.hypot(*(end - start)))
-
-
-def _weld(network: Network, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    nodes, _ = network.points()
-    if not len(nodes):
-        return end
-    gap = np.hypot(*(nodes - end).T)
-    near = nodes[gap.argmin()]
-    if gap.min() > WELD_M or np.hypot(*(near - start)) < choices.SHORTEST_M:
-        return end
-    turn = angle_between(np.arctan2(*(near - start)[::-1]), np.arctan2(*(end - start)[::-1]))
-    return near if turn < np.deg2rad(6.0) else end
-
-
-def _joined(network: Network, end: np.ndarray, ground: Ground) -> bool:
-    """Whether an end outside the site lies on a street, or where the site goes on."""
-    on_street = len(network.ends) > 0 and distance_to_each(end, network.ends).min() < 0.5
-    return bool(on_street or ground.goes_on(end))
-
-
-def _flaw_beside(network: Network, start: np.ndarray, end: np.ndarray, *, angle: float) -> str:
-    """What a street would break with those around it, or an empty string."""
-    if not len(network.ends):
-        return ""
-    axis = network.ends[:, 2:] - network.ends[:, :2]
-    heading = np.arctan2(axis[:, 1], axis[:, 0])
-    length = float(np.hypot(*(end - start)))
-    for tip, outward in ((start, angle), (end, angle + np.pi)):
-        arms = _arms(network, tip, heading)
-        least = BEND_RAD if len(arms) == 1 else JUNCTION_RAD
-        if len(arms) and angle_between(arms, np.array(outward)).min() < least:
-            return "too sharp"
-    lean = angle_between(2 * heading, np.array(2 * angle)) / 2
-    beside = network.ends[lean < choices.MIN_TURN_RAD]
-    at_m = np.arange(PARALLEL_M + 4.0, length - PARALLEL_M - 4.0, 3.0)
-    at_m = np.append(at_m, length / 2)
-    points = start + unit(np.array(angle)) * at_m[:, None]
-    for row in beside:
-        share = ((points - row[:2]) @ (row[2:] - row[:2])) / ((row[2:] - row[:2]) ** 2).sum()
-        gap = np.array([distance_to_each(p, row[None])[0] for p in points])
-        if ((gap < PARALLEL_M) & (share > 0) & (share < 1)).any():
-            return "beside another"
-    loose = distance_to_each(end, network.ends)
-    return "stops beside another" if 0.5 < loose.min() < choices.SPACING_M else ""
-
-
-def _arms(network: Network, tip: np.ndarray, heading: np.ndarray) -> np.ndarray:
-    """Directions in which the standing pieces leave a point."""
-    touch = distance_to_each(tip, network.ends) < 0.5
-    goes_on = np.hypot(*(network.ends[:, 2:] - tip).T) > 0.5
-    comes = np.hypot(*(network.ends[:, :2] - tip).T) > 0.5
-    return np.concatenate([heading[touch & goes_on], heading[touch & comes] + np.pi])
 
 
 def _rows(network: Network) -> np.ndarray:

@@ -11,7 +11,7 @@ from fabricgen.generator import streets_moves as choices
 from fabricgen.generator.conditions import ASKS, Boxes, Conditions, Segments, SiteSample
 from fabricgen.generator.streets_model import log_choice, look, step_log_probs, told_of
 from fabricgen.generator.streets_network import Network, distance, grow, hits, network_of
-from fabricgen.generator.streets_sample import crossings, flaw, without_stumps
+from fabricgen.generator.streets_rules import crossings, flaw, without_stumps
 from fabricgen.generator.streets_targets import grown, growth_of
 from fabricgen.layout import from_labels
 from fabricgen.surfaces import BIT, BUILDING, OPEN
