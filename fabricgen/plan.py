@@ -160,7 +160,15 @@ def road_polygons(roads: gpd.GeoDataFrame) -> np.ndarray:
 def road_area(plan: Plan, *, paths: bool = False) -> BaseGeometry:
     """Ground under carriageways inside the site, and under foot and cycle ways if asked."""
     roads = plan.roads if paths else plan.roads[plan.roads["kind"] != ROAD_KINDS[PATH]]
-    return shapely.intersection(shapely.union_all(road_polygons(roads)), plan.site)
+    return areas_of(shapely.intersection(shapely.union_all(road_polygons(roads)), plan.site))
+
+
+def areas_of(shape: BaseGeometry) -> BaseGeometry:
+    """The polygons of a geometry, without the lines that a touch leaves and that GEOS trips on."""
+    if shape.geom_type != "GeometryCollection":
+        return shape
+    pieces = shapely.get_parts(shape)
+    return shapely.union_all(pieces[shapely.get_dimensions(pieces) == 2])
 
 
 def canopy(plan: Plan) -> list[Shape]:

@@ -85,7 +85,7 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     import numpy as np
     import shapely
 
-    from fabricgen.plan import canopy, road_area
+    from fabricgen.plan import areas_of, canopy, road_area
 
     site_m2 = plan.site.area
     footprint_m2 = plan.buildings.geometry.area.to_numpy()
@@ -93,8 +93,10 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     heights = plan.buildings["height_m"].to_numpy()
     floors = np.where(np.isnan(floors), np.maximum(1.0, np.round(heights / STOREY_M)), floors)
     built_m2 = plan.buildings.union_all().area
-    crowns = shapely.intersection(
-        shapely.union_all([shape for shape, _, _ in canopy(plan)]), plan.site
+    crowns = areas_of(
+        shapely.intersection(
+            shapely.union_all([shape for shape, _, _ in canopy(plan)]), plan.site
+        )
     )
     low = plan.green[plan.green["kind"] != "tree"].union_all()
     roads = shapely.difference(road_area(plan), crowns)

@@ -21,6 +21,9 @@ INSIDE_M = 0.01  # walls keep this much off the site's edge; far below what a pl
 SQUARE_SHARE = 0.8  # a straight cut across the box is taken if it keeps this much of a true cut
 SPUR_M = 1.2  # spikes and notches thinner than this are cleaned away
 VISIBLE_M2 = 0.2  # smaller changes of a footprint are not worth new corners
+HAIR_M = 0.01
+NOTHING_M = 1e-4
+ROUNDING_M = 1e-5
 NOTHING_M2 = 1e-6  # overlaps below this are rounding
 
 
@@ -69,20 +72,32 @@ def draw_buildings(
     return _disjoint(drawn, settings)
 
 
-def clean_footprint(shape: BaseGeometry, settings: DrawSettings) -> list[Polygon]:
-    """Parts of a footprint that are buildings, without spikes and tiny courts."""
+def clean_footprint(
+    shape: BaseGeometry, settings: DrawSettings, *, straighten_m: float = HAIR_M
+) -> list[Polygon]:
+    """Parts of a footprint that are buildings, without spikes, tiny courts and needless points."""
     opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
-    # A notch closed by a hair's breadth shows as a hole or as a spike without area.
-    holes = shapely.get_num_interior_rings(shapely.get_parts(shape)).any()
-    spikes = shapely.get_num_coordinates(opened) != shapely.get_num_coordinates(shape)
-    if holes or spikes or abs(opened.area - shape.area) >= VISIBLE_M2:
-        shape = opened.intersection(shape)
+    if abs(opened.area - shape.area) < VISIBLE_M2:
+        # Nothing to see, but spikes without area must not stay; true corners lie well inside this.
+        opened = opened.buffer(HAIR_M, join_style="mitre")
+    shape = opened.intersection(shape)
     return [
-        _without_dents(part, settings)
+        _without_dents(part, settings, straighten_m)
         for part in parts(shape)
         if part.area >= settings.min_building_m2
         and not part.buffer(-settings.min_width_m / 2, join_style="mitre").is_empty
     ]
+
+
+def valid(shape: BaseGeometry) -> BaseGeometry:
+    """The same ground with rings that do not cross, drawn in by a hair where they did.
+
+    Rings that touch in a point may cross by a rounding once they are turned or scaled. Repair by
+    overlay fails on some of these; a buffer does not.
+    """
+    if shape.is_valid:
+        return shape
+    return shape.buffer(-ROUNDING_M, join_style="mitre")
 
 
 def parts(shape: BaseGeometry) -> list[Polygon]:
@@ -201,10 +216,10 @@ def _close_slits(pieces: Sequence[Polygon], fixed: shapely.STRtree) -> BaseGeome
     return shape if shapely.area(shapely.intersection(near, added)).sum() > NOTHING_M2 else closed
 
 
-def _without_dents(shape: Polygon, settings: DrawSettings) -> Polygon:
+def _without_dents(shape: Polygon, settings: DrawSettings, straighten_m: float) -> Polygon:
     """The outline without needless points and the holes without the tiny ones."""
     holes = [ring for ring in shape.interiors if Polygon(ring).area >= settings.min_court_m2]
-    return Polygon(shape.exterior, holes).simplify(0.01)
+    return Polygon(shape.exterior, holes).simplify(straighten_m)
 
 
 def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footprint]:
@@ -216,5 +231,8 @@ def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footp
         earlier = [p for j in tree.query(footprint.shape) if j < k for p in kept[j]]
         clash = [p for p in earlier if p.intersection(footprint.shape).area > NOTHING_M2]
         left = footprint.shape.difference(shapely.union_all(clash)) if clash else footprint.shape
-        kept[k] = clean_footprint(left, settings) if clash else [footprint.shape]
+        # Straightening here would overlap again.
+        kept[k] = [footprint.shape]
+        if clash:
+            kept[k] = clean_footprint(left, settings, straighten_m=NOTHING_M)
     return [Footprint(part, ordered[k].floors) for k, shapes in kept.items() for part in shapes]

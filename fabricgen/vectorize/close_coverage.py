@@ -13,11 +13,12 @@ from shapely.geometry.base import BaseGeometry
 
 from fabricgen.plan import Plan, layer, road_polygons
 from fabricgen.surfaces import PATH, ROAD_KINDS
-from fabricgen.vectorize.buildings import INSIDE_M
+from fabricgen.vectorize.buildings import INSIDE_M, parts, valid
 from fabricgen.vectorize.rectangles import groups_of
 from fabricgen.vectorize.settings import DrawSettings
 
 TOUCH_M = 0.05
+TOUCH_M2 = 0.001
 GENTLE = 0.06  # groups scale by this much before buildings are added or left out
 SCALES = 6  # halvings in the search for the largest scale that fits
 SLIT_M = 3.0  # growing walls keep at least this far from other groups, or as far as they were
@@ -129,16 +130,22 @@ def _fit(shapes: np.ndarray, members: np.ndarray, wanted: float, ground: _Ground
     keep_m = np.minimum(shapely.distance(near, union), SLIT_M)
 
     def scaled(factor: float) -> list[Polygon]:
-        return [affinity.scale(shape, factor, factor, origin=anchor) for shape in mine]
+        moved = [affinity.scale(shape, factor, factor, origin=anchor) for shape in mine]
+        return [max(parts(valid(shape)), key=lambda part: part.area) for shape in moved]
+
+    inside_m2 = shapely.intersection(ground.blocked, union).area + TOUCH_M2
 
     def fits(factor: float) -> bool:
         trial = shapely.union_all(scaled(factor))
-        if not ground.inside.contains(trial) or shapely.distance(ground.blocked, trial) <= 0:
+        if not ground.inside.contains(trial):
+            return False
+        if shapely.intersection(ground.blocked, trial).area > inside_m2:
             return False
         return bool(np.all(shapely.distance(near, trial) >= keep_m - 1e-6))
 
+    # Smaller shapes may leave their old ground too, where they are not convex.
     factor = wanted
-    if wanted > 1 and not fits(wanted):
+    if not fits(wanted):
         low, high = 1.0, wanted
         for _ in range(SCALES):
             middle = (low + high) / 2
@@ -246,5 +253,6 @@ def _rebuilt(plan: Plan, shapes: np.ndarray, rows: np.ndarray):  # noqa: ANN202
             name = f"{name}-{number}"
         used.add(row)
         seen.add(name)
+        shape = max(parts(valid(shape)), key=lambda part: part.area)
         out.append({**records[row], "id": name, "geometry": shape, "footprint_m2": shape.area})
     return layer("buildings", plan.crs, out)

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.layout import Frame
 from fabricgen.plan import Plan, layer, road_polygons
 from fabricgen.surfaces import BARE, GRASS, PATH, PAVED, ROAD_KINDS, SHRUB, WATER
-from fabricgen.vectorize.buildings import Footprint, draw_buildings, parts
+from fabricgen.vectorize.buildings import Footprint, draw_buildings, parts, valid
 from fabricgen.vectorize.ground import calm, patches, surface_labels
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.streets import Street, draw_streets, surface
@@ -123,13 +123,6 @@ def _xy(uv: np.ndarray, frame: Frame) -> np.ndarray:
     return np.stack([x, y], axis=1)
 
 
-def _valid(shape: BaseGeometry) -> BaseGeometry:
-    """The same ground with rings that do not cross: all outlines less all holes."""
-    if shape.is_valid:
-        return shape
-    return shapely.make_valid(shape, method="structure", keep_collapsed=False)
-
-
 def _no_walls(streets: Sequence[Street], settings: DrawSettings) -> list[Polygon]:
     """Ground on which no wall may stand, one polygon per street."""
     cars = [street for street in streets if street.kind != PATH]
@@ -198,29 +191,32 @@ def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry):  #
 
 
 def _building_layer(footprints: Sequence[Footprint], frame: Frame, settings: DrawSettings):  # noqa: ANN202
-    rows = []
-    for number, footprint in enumerate(footprints, start=1):
-        shape = to_world(footprint.shape, frame)
-        rows.append(
-            {
-                "id": f"b{number}",
-                "source": SOURCE,
-                "height_m": footprint.floors * settings.storey_m,
-                "floors": footprint.floors,
-                "use": "residential",
-                "footprint_m2": shape.area,
-                "geometry": shape,
-            }
-        )
+    turned = [
+        (part, footprint.floors)
+        for footprint in footprints
+        for part in parts(valid(to_world(footprint.shape, frame)))
+        if part.area >= settings.min_building_m2
+    ]
+    rows = [
+        {
+            "id": f"b{number}",
+            "source": SOURCE,
+            "height_m": floors * settings.storey_m,
+            "floors": floors,
+            "use": "residential",
+            "footprint_m2": shape.area,
+            "geometry": shape,
+        }
+        for number, (shape, floors) in enumerate(turned, start=1)
+    ]
     return layer("buildings", frame.crs, rows)
 
 
 def _patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame):  # noqa: ANN202
-    # Rings that touch in a point may cross by a rounding once they are turned.
     turned = [
         (part, kind)
         for shape, kind in shapes
-        for part in parts(_valid(to_world(shape, frame)))
+        for part in parts(valid(to_world(shape, frame)))
         if part.area >= DUST_M2
     ]
     rows = [
