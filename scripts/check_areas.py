@@ -9,10 +9,12 @@ if a surface of more than 0.2 % of the area differs by more than 1 %.
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import osmium
 import pandas as pd
 import pyogrio
 import shapely
@@ -23,6 +25,7 @@ from fabricgen.surfaces import BIT, PATH, SURFACES
 ORDER = ("bare", "grass", "shrub", "wood", "water", "paved", "road", "crown", "building")
 SURFACE = {"wood": "tree", "crown": "tree"}  # the other layers bear their surface's name
 TOLERANCE, WORTH_SHARE = 0.01, 0.002
+CELL_M = 400.0
 
 
 def compare(source: Path, store: Path) -> pd.DataFrame:
@@ -30,18 +33,18 @@ def compare(source: Path, store: Path) -> pd.DataFrame:
     card = json.loads((store / "city.json").read_text())
     covered = gpd.read_file(store / "coverage.geojson").to_crs(card["crs"]).union_all()
     layers = of_folder(source) if source.is_dir() else of_osm(source, card["crs"])
-    shapely.prepare(covered)
-    exact = dict.fromkeys(SURFACES, 0.0)
-    above = shapely.Polygon()
-    for name in reversed(ORDER):
-        faces = shapely.make_valid(np.array(layers[name], object), method="structure")
-        faces = faces[(shapely.area(faces) > 0) & shapely.intersects(faces, covered)]
-        reaching = ~shapely.contains_properly(covered, faces)
-        faces[reaching] = shapely.intersection(faces[reaching], covered, grid_size=1e-3)
-        whole = shapely.union_all(np.r_[faces, above], grid_size=1e-3)
-        exact[SURFACE.get(name, name)] += whole.area - above.area
-        above = whole
-    exact["unknown"] = covered.area - above.area
+    layers = {name: mended(faces) for name, faces in layers.items()}
+    trees = {name: shapely.STRtree(faces) for name, faces in layers.items()}
+    exact = dict.fromkeys((*SURFACES, "unknown"), 0.0)
+    for cell in cells_of(covered):
+        above = shapely.Polygon()
+        for name in reversed(ORDER):
+            faces = layers[name][trees[name].query(cell, predicate="intersects")]
+            faces = shapely.intersection(faces, cell)
+            whole = shapely.union_all(np.r_[faces, above])
+            exact[SURFACE.get(name, name)] += whole.area - above.area
+            above = whole
+        exact["unknown"] += cell.area - above.area
     rows = {**card["surface_area_m2"], "unknown": card["unknown_m2"]}
     rows["all"], exact["all"] = card["area_km2"] * 1e6, covered.area
     table = pd.DataFrame({"store_m2": rows, "exact_m2": exact})
@@ -49,8 +52,24 @@ def compare(source: Path, store: Path) -> pd.DataFrame:
     return table
 
 
+def mended(faces: list) -> np.ndarray:
+    """Valid faces with area."""
+    array = shapely.make_valid(np.array(faces, object), method="structure")
+    return array[shapely.area(array) > 0]
+
+
+def cells_of(covered: shapely.Geometry) -> list:
+    """The covered area in squares, so that no overlay grows large."""
+    west, south, east, north = covered.bounds
+    xs, ys = np.arange(west, east, CELL_M), np.arange(south, north, CELL_M)
+    x, y = (side.ravel() for side in np.meshgrid(xs, ys))
+    cells = shapely.intersection(shapely.box(x, y, x + CELL_M, y + CELL_M), covered)
+    return list(cells[shapely.area(cells) > 0])
+
+
 def of_osm(path: Path, crs: str) -> dict[str, list]:
     """Faces of an OpenStreetMap extract by layer, as GDAL reads it."""
+    torn = open_relations(path)
     layers: dict[str, list] = {name: [] for name in ORDER}
     for layer, shape in (("multipolygons", "area"), ("lines", "line"), ("points", "point")):
         table = pyogrio.read_dataframe(path, layer=layer, on_invalid="ignore").to_crs(crs)
@@ -60,6 +79,8 @@ def of_osm(path: Path, crs: str) -> dict[str, list]:
             words = {name: getattr(row, name) for name in columns}
             words = {name: text for name, text in words.items() if isinstance(text, str)}
             words |= hstore(words.pop("other_tags", None))
+            if shape == "area" and row.osm_id in torn:
+                continue
             if shape == "area":
                 words["area"] = "yes"  # GDAL has judged that, and drops the tag
             file_feature(tags.surface_of(words, shape), row.geometry, layers)
@@ -68,6 +89,21 @@ def of_osm(path: Path, crs: str) -> dict[str, list]:
                 face = shapely.make_valid(shapely.Polygon(row.geometry), method="structure")
                 file_feature(tags.surface_of(words, "area"), face, layers)
     return layers
+
+
+def open_relations(path: Path) -> set[str]:
+    """Multipolygons whose ways do not close: GDAL closes them by a line that nobody drew."""
+    ends: dict[int, tuple[int, int]] = {}
+    torn = set()
+    for thing in osmium.FileProcessor(str(path), osmium.osm.WAY | osmium.osm.RELATION):
+        if isinstance(thing, osmium.osm.Way):
+            ends[thing.id] = (thing.nodes[0].ref, thing.nodes[-1].ref)
+            continue
+        ways = [member.ref for member in thing.members if member.type == "w"]
+        count = Counter(node for way in ways for node in ends.get(way, (way, -way)))
+        if any(number % 2 for number in count.values()):
+            torn.add(str(thing.id))
+    return torn
 
 
 def hstore(text: str | None) -> dict[str, str]:

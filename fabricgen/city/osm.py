@@ -150,6 +150,8 @@ def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
                 _note_relation(thing, relations)
                 continue
             if isinstance(thing, osmium.osm.Area) and not thing.from_way():
+                if thing.num_rings()[0] == 0:
+                    continue  # its ways do not close; counted below
                 assembled.add(thing.orig_id())
             _keep(thing, factory, kept, dropped)
     except RuntimeError as err:
