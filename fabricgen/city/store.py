@@ -72,14 +72,14 @@ class City:
 
     @cached_property
     def reach(self) -> dict[str, np.ndarray]:
-        """Centre and radius (u, v, r) of every box and segment, each (N, 3), to find the near."""
+        """Every box and segment sorted by v, to find the near: v, u, radius, number; (4, N)."""
         boxes, segments = self.tables["boxes"], self.tables["segments"]
         box_radius = np.hypot(boxes[:, WIDTH_M], boxes[:, DEPTH_M]) / 2
         along = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
         middle = (segments[:, 0:2] + segments[:, 2:4]) / 2
         return {
-            "boxes": np.column_stack([boxes[:, U], boxes[:, V], box_radius]),
-            "segments": np.column_stack([middle, (along + segments[:, 4]) / 2]),
+            "boxes": _by_v(boxes[:, U], boxes[:, V], box_radius),
+            "segments": _by_v(middle[:, 0], middle[:, 1], (along + segments[:, 4]) / 2),
         }
 
     @cached_property
@@ -100,6 +100,12 @@ class City:
             raise FormatError(
                 f"{self.path.name}: {name}.npy is missing or damaged", "ingest the city again"
             ) from err
+
+
+def _by_v(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """v, u, radius and number, (4, N) float64, sorted by v."""
+    order = np.argsort(v, kind="stable")
+    return np.stack([v[order], u[order], radius[order], order]).astype(np.float64)
 
 
 class TileStore:

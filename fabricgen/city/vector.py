@@ -18,6 +18,7 @@ import pyarrow
 import pyogrio
 import shapely
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from ..errors import FormatError
 from ..surfaces import BIT, ROAD, TREE, WATER
@@ -35,6 +36,7 @@ from .mapped import (
 )
 from .osm import MIN_BUILDING_M2
 
+FARTHEST_M = 4e7  # around the earth
 LAYERS = ("buildings", "streets", "green", "trees", "water", "paved")
 
 
@@ -95,6 +97,7 @@ def _layer_names(path: Path) -> set[str]:
 
 _READ_ERRORS = (
     pyarrow.ArrowException,
+    ProjError,
     pyogrio.errors.DataSourceError,
     pyogrio.errors.DataLayerError,
     shapely.errors.GEOSException,
@@ -151,7 +154,14 @@ def _crs(tables: dict[str, gpd.GeoDataFrame], path: Path) -> str:
 def _in_crs(table: gpd.GeoDataFrame, crs: str, name: str, path: Path) -> gpd.GeoDataFrame:
     if table.crs is None:
         raise FormatError(f"{path.name}: its {name} have no coordinate system", "set one")
-    return table if table.crs == crs else table.to_crs(crs)
+    table = table if table.crs == crs else table.to_crs(crs)
+    bounds = table.total_bounds  # nan where the table is empty
+    if np.isinf(bounds).any() or (np.abs(bounds) > FARTHEST_M).any():
+        raise FormatError(
+            f"{path.name}: its {name} lie {np.abs(bounds).max():.3g} m away, which cannot be",
+            "check its coordinate system, or save it again",
+        )
+    return table
 
 
 def _clip(

@@ -63,7 +63,7 @@ def cut(
         city_frame: The frame of the city's arrays.
         plates: `labels` and `height_dm`, (H, W), pixels of 1 m.
         tables: `boxes` (N, 7) and `segments` (M, 6).
-        reach: Center and radius (u, v, r) of each box and segment, (N, 3) and (M, 3).
+        reach: Of each box and segment, sorted by v: v, u, radius, number, (4, N) and (4, M).
         city: Name of the city.
     """
     labels, height_dm = _cut_plates(frame, city_frame, plates)
@@ -112,20 +112,23 @@ def _majority(labels: np.ndarray, height_dm: np.ndarray) -> tuple[np.ndarray, np
         labels: (rows, s, cols, s) uint8.
         height_dm: (rows, s, cols, s) uint16.
     """
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    rows, samples, cols, _ = labels.shape
+    planes = labels.transpose(1, 3, 0, 2).reshape(samples**2, rows, cols)  # one per sample
+    tall = height_dm.transpose(1, 3, 0, 2).reshape(planes.shape)
+    present = np.flatnonzero(np.bincount(planes.ravel(), minlength=256)).astype(np.uint8)
     present = present[np.argsort(_RANK[present], kind="stable")]  # later ones win ties
-    winner = np.full((labels.shape[0], labels.shape[2]), present[0], np.uint8)
-    best = np.zeros(winner.shape, np.int32)
+    winner = np.zeros((rows, cols), np.uint8)
+    best = np.ones((rows, cols), np.uint16)
     for label in present:
-        count = (labels == label).sum(axis=(1, 3), dtype=np.int32)
-        takes = count >= np.maximum(best, 1)
+        count = (planes == label).sum(axis=0, dtype=np.uint16)
+        takes = count >= best
         winner[takes], best[takes] = label, count[takes]
 
-    known = (labels == winner[:, None, :, None]) & (height_dm > 0)
-    count = known.sum(axis=(1, 3), dtype=np.int32)
-    total = (height_dm * known).sum(axis=(1, 3), dtype=np.int64)
-    mean = np.rint(total / np.maximum(count, 1)).astype(np.uint16)
-    return winner, mean
+    known = (planes == winner) & (tall > 0)
+    count = known.sum(axis=0, dtype=np.uint32)
+    total = (tall * known).sum(axis=0, dtype=np.uint32)
+    mean = (total + count // 2) // np.maximum(count, 1)
+    return winner, mean.astype(np.uint16)
 
 
 # --- boxes and segments --------------------------------------------------------------------------
@@ -145,10 +148,12 @@ def _cut_tables(
     radius = math.hypot(width, height) / 2
 
     def near(name: str) -> np.ndarray:
-        u, v, own = reach[name].T
-        limit = own + radius
-        close = (np.abs(u - centre_u) <= limit) & (np.abs(v - centre_v) <= limit)
-        return tables[name][close].copy()
+        v, u, own, number = reach[name]  # sorted by v
+        far = radius + (own.max() if len(own) else 0.0)
+        band = slice(*np.searchsorted(v, [centre_v - far, centre_v + far]))
+        limit = own[band] + radius
+        close = (np.abs(u[band] - centre_u) <= limit) & (np.abs(v[band] - centre_v) <= limit)
+        return tables[name][np.sort(number[band][close].astype(np.int64))]
 
     def turned(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         u, v = u.astype(np.float64) - corner_u, v.astype(np.float64) - corner_v

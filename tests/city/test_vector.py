@@ -147,3 +147,19 @@ def test_two_footprints_on_each_other_are_one_building(tmp_path):
     height_dm = np.load(out / "height_dm.npy")
     assert (height_dm == 300).sum() == pytest.approx(100, abs=5)  # the greater height stays
     assert (height_dm == 90).sum() == pytest.approx(1500, abs=80)
+
+
+def test_damaged_bytes_never_escape_as_another_error(tmp_path):
+    rng = np.random.default_rng(5)
+    folder = worlds.layers(tmp_path / "c")
+    for file in sorted(folder.glob("*.parquet")):
+        good = file.read_bytes()
+        for _ in range(12):
+            bad = bytearray(good)
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+            file.write_bytes(bad[: rng.integers(1, len(bad))] if rng.random() < 0.4 else bad)
+            try:
+                read(folder)
+            except FormatError as err:
+                assert "\n" not in str(err)
+        file.write_bytes(good)
