@@ -139,7 +139,7 @@ def ingest(
             "height_dm": plates.height_dm,
             "boxes": boxes,
             "segments": pieces,
-            "uses": mapped.buildings.use.astype("U24"),
+            "uses": np.array([use[:24] for use in mapped.buildings.use], dtype=np.str_),
         }
         _write(part, arrays, index, card=card, covered=covered)
     on_step(len(STEPS), len(STEPS), "done")
