@@ -86,9 +86,7 @@ def draw(
             settings=chosen,
             on_step=on_step,
         )
-        record = record_of(
-            made, verb=verb, start=start, settings=settings, inputs=(site, context)
-        )
+        record = record_of(made, verb=verb, start=start, settings=settings, inputs=(site, context))
         write_results(made, out, record=record)
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
         rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(source)]

@@ -94,9 +94,7 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     floors = np.where(np.isnan(floors), np.maximum(1.0, np.round(heights / STOREY_M)), floors)
     built_m2 = plan.buildings.union_all().area
     crowns = areas_of(
-        shapely.intersection(
-            shapely.union_all([shape for shape, _, _ in canopy(plan)]), plan.site
-        )
+        shapely.intersection(shapely.union_all([shape for shape, _, _ in canopy(plan)]), plan.site)
     )
     low = plan.green[plan.green["kind"] != "tree"].union_all()
     roads = shapely.difference(road_area(plan), crowns)

@@ -36,7 +36,9 @@ def test_any_flipped_bit_is_noticed(saved):
         bit = random.Random(seed).randrange(8 * len(data))
         data[bit // 8] ^= 1 << bit % 8
         path.write_bytes(data)
-        with pytest.raises(CheckpointError, match=r"w.safetensors: damaged, its SHA-256 .*; fetch both"):
+        with pytest.raises(
+            CheckpointError, match=r"w.safetensors: damaged, its SHA-256 .*; fetch both"
+        ):
             checkpoint.load(path)
 
 
@@ -45,7 +47,11 @@ def test_missing_and_foreign_files_are_told_in_one_line(saved, tmp_path):
     with pytest.raises(CheckpointError, match="x.safetensors: no such file"):
         checkpoint.load(tmp_path / "x.safetensors")
     good = json.loads(card_path(path).read_text())
-    for text, said in (("{", "w.json: not JSON"), ("[]", "not a card"), (json.dumps({**good, "format": 9}), "format 9, this version reads 1")):
+    for text, said in (
+        ("{", "w.json: not JSON"),
+        ("[]", "not a card"),
+        (json.dumps({**good, "format": 9}), "format 9, this version reads 1"),
+    ):
         card_path(path).write_text(text)
         with pytest.raises(CheckpointError, match=said):
             checkpoint.load(path)

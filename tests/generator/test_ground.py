@@ -42,7 +42,12 @@ def site_mask(batch=2):
 
 def batch_of(labels, **more):
     count = labels.shape[0]
-    base = dict(labels=labels, site=site_mask(count), path=torch.zeros(labels.shape, dtype=torch.bool), asks=torch.full((count, 6), math.nan))
+    base = dict(
+        labels=labels,
+        site=site_mask(count),
+        path=torch.zeros(labels.shape, dtype=torch.bool),
+        asks=torch.full((count, 6), math.nan),
+    )
     return {**base, **more}
 
 
@@ -50,7 +55,14 @@ def conditions_of(labels, asks=None):
     zero = torch.zeros(labels.shape)
     count = labels.shape[0]
     asks = torch.full((count, 6), math.nan) if asks is None else asks
-    return Conditions(from_labels(labels, zero, zero > 1), site_mask(count), asks, torch.zeros(count), Boxes.empty(count), Segments.empty(count))
+    return Conditions(
+        from_labels(labels, zero, zero > 1),
+        site_mask(count),
+        asks,
+        torch.zeros(count),
+        Boxes.empty(count),
+        Segments.empty(count),
+    )
 
 
 def masks(labels):
@@ -86,7 +98,15 @@ def test_the_network_does_not_see_the_answer_on_the_site():
     labels = city()
     other = torch.where(site_mask() & (labels == BIT[GRASS]), BIT[PAVED], labels)
     one, two = (
-        ground.make_scene(model, each, site=site_mask(), built=masks(labels)[0], road=masks(labels)[1], path=labels == 0, asks=torch.zeros(2, 6))
+        ground.make_scene(
+            model,
+            each,
+            site=site_mask(),
+            built=masks(labels)[0],
+            road=masks(labels)[1],
+            path=labels == 0,
+            asks=torch.zeros(2, 6),
+        )
         for each in (labels, other)
     )
     assert one.code.equal(two.code) and one.planes.equal(two.planes)
@@ -108,7 +128,14 @@ def test_sampling_fixes_buildings_and_roads_and_repeats_with_its_seed():
     labels = city()
     built, road = masks(labels)
     draws = [
-        ground.sample(model, conditions_of(labels), built, road, rng=torch.Generator().manual_seed(seed), steps=4)
+        ground.sample(
+            model,
+            conditions_of(labels),
+            built,
+            road,
+            rng=torch.Generator().manual_seed(seed),
+            steps=4,
+        )
         for seed in (3, 3, 4)
     ]
     log_p = draws[0]
@@ -133,7 +160,15 @@ def test_a_tilt_at_every_step_brings_the_asked_green():
         calls.append(1)
         return kl_tilt(log_p, [Constraint(GREEN, 0.37, 0.37)], where=free)
 
-    log_p = ground.sample(model, conditions_of(labels), built, road, rng=torch.Generator().manual_seed(0), steps=5, tilt=tilt)
+    log_p = ground.sample(
+        model,
+        conditions_of(labels),
+        built,
+        road,
+        rng=torch.Generator().manual_seed(0),
+        steps=5,
+        tilt=tilt,
+    )
     green = (log_p.exp()[:, list(GREEN)].sum(1) * free).sum((1, 2)) / free.sum((1, 2))
     assert len(calls) == 5
     torch.testing.assert_close(green, torch.full((2,), 0.37), atol=3e-4, rtol=0)
@@ -142,8 +177,22 @@ def test_a_tilt_at_every_step_brings_the_asked_green():
 def test_an_example_has_fixed_shapes_and_drops_asks_at_random():
     labels = city(1)[0].numpy()
     segments = np.array([[0, 20, 128, 20, 4, PATH]], np.float32)
-    item = SiteSample(labels, np.zeros(labels.shape, np.float32), np.zeros(labels.shape, bool), np.zeros((0, 7), np.float32), segments, site_mask(1)[0].numpy(), np.arange(6, dtype=np.float32), 0.0)
-    given = np.array([np.isfinite(ground.example(item, np.random.default_rng(k), TINY)["asks"]) for k in range(300)])
+    item = SiteSample(
+        labels,
+        np.zeros(labels.shape, np.float32),
+        np.zeros(labels.shape, bool),
+        np.zeros((0, 7), np.float32),
+        segments,
+        site_mask(1)[0].numpy(),
+        np.arange(6, dtype=np.float32),
+        0.0,
+    )
+    given = np.array(
+        [
+            np.isfinite(ground.example(item, np.random.default_rng(k), TINY)["asks"])
+            for k in range(300)
+        ]
+    )
     assert 0.5 < given.mean() < 0.7
     assert 0.1 < (~given.any(axis=1)).mean() < 0.25
     assert ground.example(item, np.random.default_rng(0), TINY)["path"].sum() == 128 // 2 * 2

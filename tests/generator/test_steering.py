@@ -25,7 +25,9 @@ def test_a_tilt_meets_its_expectation(target):
     log_p = posterior()
     where = everywhere(log_p)
     tilted = kl_tilt(log_p, [Constraint(GREEN, target, target)], where=where)
-    torch.testing.assert_close(share(tilted, GREEN, where), torch.full((3,), target), atol=2e-4, rtol=0)
+    torch.testing.assert_close(
+        share(tilted, GREEN, where), torch.full((3,), target), atol=2e-4, rtol=0
+    )
     torch.testing.assert_close(tilted.exp().sum(1), torch.ones_like(tilted[:, 0]))
 
 
@@ -33,9 +35,15 @@ def test_nested_constraints_and_bounds_per_item_are_met_together():
     log_p = posterior()
     where = torch.rand(3, 12, 12, generator=torch.Generator().manual_seed(1)) < 0.7
     tree = torch.tensor([0.1, 0.2, 0.35])
-    asked = [Constraint(GREEN, 0.5, 0.5), Constraint((TREE,), tree, tree), Constraint((PAVED,), 0.2, 1.0)]
+    asked = [
+        Constraint(GREEN, 0.5, 0.5),
+        Constraint((TREE,), tree, tree),
+        Constraint((PAVED,), 0.2, 1.0),
+    ]
     tilted = kl_tilt(log_p, asked, where=where)
-    torch.testing.assert_close(share(tilted, GREEN, where), torch.full((3,), 0.5), atol=2e-4, rtol=0)
+    torch.testing.assert_close(
+        share(tilted, GREEN, where), torch.full((3,), 0.5), atol=2e-4, rtol=0
+    )
     torch.testing.assert_close(share(tilted, (TREE,), where), tree, atol=2e-4, rtol=0)
     assert (share(tilted, (PAVED,), where) >= 0.2 - 2e-4).all()
     assert tilted[:, :, ~where[0]].shape  # and the pixels that do not count stay
@@ -47,7 +55,9 @@ def test_no_distribution_that_keeps_the_promise_is_nearer():
     log_p = posterior(batch=1, size=2).double()
     where = everywhere(log_p)
     p = log_p.exp().flatten(2)[0].T.numpy()  # (4, 8)
-    tilted = kl_tilt(log_p, [Constraint(GREEN, 0.6, 1.0)], where=where).exp().flatten(2)[0].T.numpy()
+    tilted = (
+        kl_tilt(log_p, [Constraint(GREEN, 0.6, 1.0)], where=where).exp().flatten(2)[0].T.numpy()
+    )
 
     def divergence(flat):
         q = torch.softmax(torch.as_tensor(flat).reshape(4, 8), dim=1).numpy()
@@ -58,7 +68,12 @@ def test_no_distribution_that_keeps_the_promise_is_nearer():
         return q[:, list(GREEN)].sum(1).mean() - 0.6
 
     start = torch.as_tensor(p).log().numpy().ravel()
-    best = minimize(divergence, start, constraints={"type": "ineq", "fun": slack}, options={"maxiter": 500, "ftol": 1e-12})
+    best = minimize(
+        divergence,
+        start,
+        constraints={"type": "ineq", "fun": slack},
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
     found = torch.as_tensor(tilted).log().numpy().ravel()
     assert divergence(found) == pytest.approx(best.fun, abs=2e-4)
     q = torch.softmax(torch.as_tensor(best.x).reshape(4, 8), dim=1).numpy()

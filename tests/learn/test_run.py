@@ -216,7 +216,20 @@ def test_the_clock_ends_a_run(stores, tmp_path):
 
 @pytest.mark.slow
 def test_training_imports_no_geo_library_and_no_hydra():
-    names = ("geopandas", "shapely", "rasterio", "pyproj", "osmium", "pyarrow", "pandas", "hydra", "omegaconf", "pydantic")
+    names = (
+        "geopandas",
+        "shapely",
+        "rasterio",
+        "pyproj",
+        "osmium",
+        "pyarrow",
+        "pandas",
+        "hydra",
+        "omegaconf",
+        "pydantic",
+    )
     block = f"import sys; sys.modules.update(dict.fromkeys({names}))"
     work = "import fabricgen.learn.run, fabricgen.learn.weights, fabricgen.generator.ground"
-    subprocess.run([sys.executable, "-c", f"{block}; {work}"], cwd=Path(__file__).parents[2], check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"{block}; {work}"], cwd=Path(__file__).parents[2], check=True
+    )

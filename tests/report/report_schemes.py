@@ -107,7 +107,11 @@ def scheme_of(number, *, draws=64):
     layout = rasterize(plan, FRAME)
     ledger = evaluate(layout, region=REGION, inside=layout.allowed > 0, draws=draws)
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
-    unmet = (Unmet("far", "1.5", of_plan(plan)["far"], "storeys change by whole storeys"),) if number == 2 else ()
+    unmet = (
+        (Unmet("far", "1.5", of_plan(plan)["far"], "storeys change by whole storeys"),)
+        if number == 2
+        else ()
+    )
     return Scheme(
         name=f"{number:02d}", plan=plan, frame=FRAME, layout=layout,
         score=Score(of_plan(plan), ledger, (low, middle, high)), seed=40 + number, rank=0,
@@ -150,6 +154,7 @@ RUN = {
     "versions": {"python": "3.11", "torch": "2.13.0"},
     "inputs": [{"name": "block.gpkg", "sha256": "ab" * 32}],
     "weights": {"name": "default.safetensors", "sha256": "cd" * 32},
-    "data": [{"name": "town", "license": "ODbL-1.0", "attribution": "© OpenStreetMap contributors"}],
+    "data": [
+        {"name": "town", "license": "ODbL-1.0", "attribution": "© OpenStreetMap contributors"}
+    ],
 }
-

@@ -110,7 +110,9 @@ def test_a_run_without_inputs_or_data_is_reported_too(tmp_path, schemes):
     assert "1 scheme for the site" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_of_very_many_schemes_the_best_are_drawn_and_all_are_ranked(tmp_path, schemes, run, monkeypatch):
+def test_of_very_many_schemes_the_best_are_drawn_and_all_are_ranked(
+    tmp_path, schemes, run, monkeypatch
+):
     monkeypatch.setattr("fabricgen.report.html.SHOWN", 2)
     write_report(schemes, tmp_path / "report.html", run=run)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

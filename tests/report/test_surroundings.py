@@ -7,7 +7,9 @@ from fabricgen.surfaces import BIT, GRASS, OPEN, TREE
 
 
 def test_boxes_of_one_building_are_one_shape_of_their_area():
-    boxes = np.array([(50, 50, 20, 10, 0, 3, 7), (60, 60, 10, 20, 0, 3, 7), (150, 90, 8, 8, 0.4, 2, 9)])
+    boxes = np.array(
+        [(50, 50, 20, 10, 0, 3, 7), (60, 60, 10, 20, 0, 3, 7), (150, 90, 8, 8, 0.4, 2, 9)]
+    )
     made = surroundings_of(boxes, np.zeros((0, 6)), np.full((128, 128), OPEN, np.uint8), FRAME)
     assert sorted(made["buildings"].area.round(3)) == pytest.approx([64.0, 200 + 200 - 5 * 5])
 

@@ -46,7 +46,9 @@ def test_unmet_asks_are_told_with_the_nearest_and_the_reason(schemes):
     missed = [scheme for scheme in schemes if scheme.unmet]
     row = scores_table(missed).iloc[0]
     nearest = of_plan(missed[0].plan)["far"]
-    assert row["unmet"] == f"far: asked 1.5, nearest {nearest:.2f} (storeys change by whole storeys)"
+    assert (
+        row["unmet"] == f"far: asked 1.5, nearest {nearest:.2f} (storeys change by whole storeys)"
+    )
     met = [scheme for scheme in schemes if not scheme.unmet]
     assert (scores_table(met)["unmet"] == "").all()
 
