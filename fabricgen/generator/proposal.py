@@ -242,7 +242,8 @@ def polish(
     road, path = road_shares(proposal.streets, **grid)
     ground = proposal.ground.exp()
     blocked = road + path + (~conditions.editable).float()  # (B, H, W)
-    shift = torch.zeros(*groups.shape[:1], int(groups.max()) + 1, 4, requires_grad=True)
+    size = (groups.shape[0], int(groups.max()) + 1, 4)
+    shift = torch.zeros(size, device=groups.device, requires_grad=True)
     optimizer = torch.optim.Adam([shift], lr=settings.rate)
     start: Tensor | None = None
     for _ in range(settings.steps):
