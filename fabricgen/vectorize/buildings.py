@@ -24,6 +24,7 @@ VISIBLE_M2 = 0.2  # smaller changes of a footprint are not worth new corners
 HAIR_M = 0.01
 NOTHING_M = 1e-4
 ROUNDING_M = 1e-5
+RIM_M = 0.1  # how near a wall counts as shared
 NOTHING_M2 = 1e-6  # overlaps below this are rounding
 
 
@@ -69,7 +70,7 @@ def draw_buildings(
             storeys = max(1, round(float(np.average(floors[rows], weights=areas))))
             shape = _close_slits([pieces[k] for k in rows], fixed)
             drawn += [Footprint(part, storeys) for part in clean_footprint(shape, settings)]
-    return _disjoint(drawn, settings)
+    return _absorb(_disjoint(drawn, settings), settings)
 
 
 def clean_footprint(
@@ -236,3 +237,45 @@ def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footp
         if clash:
             kept[k] = clean_footprint(left, settings, straighten_m=NOTHING_M)
     return [Footprint(part, ordered[k].floors) for k, shapes in kept.items() for part in shapes]
+
+
+def _absorb(footprints: list[Footprint], settings: DrawSettings) -> list[Footprint]:
+    """Annexes become wings of the building they lean on; sheds that stand alone stay low."""
+    shapes = [footprint.shape for footprint in footprints]
+    tree = shapely.STRtree(shapes)
+    gone: set[int] = set()
+    small = [k for k, shape in enumerate(shapes) if shape.area < settings.annex_m2]
+    for k in sorted(small, key=lambda k: shapes[k].area):
+        rim = shapes[k].buffer(RIM_M, join_style="mitre")
+        hosts = [
+            j
+            for j in sorted(tree.query(rim, predicate="intersects"))
+            if j != k and j not in gone and shapes[j].area > shapes[k].area
+        ]
+        contact_m = {j: rim.intersection(shapes[j]).area / RIM_M for j in hosts}
+        host = max(contact_m, key=lambda j: contact_m[j], default=None)
+        if host is None or contact_m[host] < settings.min_width_m:
+            continue
+        joined = parts(shapely.union_all([shapes[host], shapes[k]], grid_size=GRID_M))
+        if len(joined) == 1:
+            shapes[host] = joined[0].simplify(HAIR_M)
+            gone.add(k)
+    return _disjoint(
+        [
+            Footprint(shapes[k], min(footprint.floors, _most_floors(shapes[k], settings)))
+            for k, footprint in enumerate(footprints)
+            if k not in gone
+        ],
+        settings,
+    )
+
+
+def _most_floors(shape: Polygon, settings: DrawSettings) -> int:
+    """Storeys above which a footprint would carry a needle."""
+    return max(1, int(narrow_m(shape) * settings.slenderness / settings.storey_m))
+
+
+def narrow_m(shape: Polygon) -> float:
+    """Shorter side of the rectangle around a shape."""
+    ring = shapely.get_coordinates(shapely.oriented_envelope(shape))
+    return float(np.hypot(*np.diff(ring, axis=0).T)[:2].min()) if len(ring) > 3 else 0.0

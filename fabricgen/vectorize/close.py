@@ -12,6 +12,7 @@ import shapely
 
 from fabricgen.form.indicators import of_plan
 from fabricgen.plan import Plan
+from fabricgen.vectorize.buildings import narrow_m
 from fabricgen.vectorize.close_coverage import TOUCH_M, close_coverage
 from fabricgen.vectorize.close_ground import close_green, close_trees, follow_walls, tree_area
 from fabricgen.vectorize.rectangles import groups_of
@@ -123,6 +124,8 @@ def close_floors(plan: Plan, asked: Range, *, settings: DrawSettings) -> Plan:
     goal_m2 = float(np.clip(now, *span)) * plan.site.area
     least = np.maximum(1, np.floor(start * 0.5))
     most = np.minimum(settings.max_floors, np.maximum(np.ceil(start * 2.0), start + 3))
+    narrow = np.array([narrow_m(shape) for shape in table.geometry])
+    most = np.clip(narrow * settings.slenderness // settings.storey_m, start, most)
     ideal = start * goal_m2 / (now * plan.site.area)
     floors = np.clip(np.rint(ideal), least, most)
     groups = groups_of(table.geometry.to_numpy(), TOUCH_M)

@@ -13,7 +13,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.layout import Frame
-from fabricgen.plan import Plan, layer, road_polygons
+from fabricgen.plan import Plan, areas_of, layer, road_polygons
 from fabricgen.surfaces import BARE, GRASS, PATH, PAVED, ROAD_KINDS, SHRUB, WATER
 from fabricgen.vectorize.buildings import Footprint, draw_buildings, parts, valid
 from fabricgen.vectorize.ground import calm, patches, surface_labels
@@ -138,7 +138,13 @@ def _context_strip(streets: Sequence[Street], site: BaseGeometry) -> BaseGeometr
     cars = [street for street in streets if street.kind != PATH]
     if not cars:
         return Polygon()
-    return shapely.union_all(surface(cars)).intersection(site)
+    # Square-cut ends: a street that stops at the edge of the site takes none of it.
+    strips = []
+    for width_m in sorted({street.width_m for street in cars}):
+        lines = [street.line for street in cars if street.width_m == width_m]
+        run = shapely.line_merge(shapely.union_all(lines))
+        strips.append(run.buffer(width_m / 2, cap_style="flat", quad_segs=4))
+    return areas_of(shapely.union_all(strips).intersection(site))
 
 
 def _draw_ground(

@@ -17,7 +17,8 @@ from fabricgen.surfaces import BARE, BUILDING, GRASS, GROUND, PAVED, ROAD, TREE
 from fabricgen.vectorize.settings import DrawSettings
 
 SMOOTH_M = 2.4  # width of the blur that calms the map
-STRAIGHT_M = 1.7  # stairs of pixels up to this deep become straight lines
+STRAIGHT_M = 2.6  # stairs of pixels up to this deep become straight lines
+CURVE_M = 1.4  # and natural outlines lose wiggles up to this
 CURVE_ROUNDS = 3  # corner cuttings of natural outlines
 GROVE_M2 = 60.0  # ground under larger groups of trees is grass, under smaller ones what is around
 AREA_ROUNDS = 10
@@ -161,7 +162,7 @@ def _smooth(arc: LineString, labels: np.ndarray, pixel_m: float) -> LineString:
     if _beside_paved(arc, labels, pixel_m):
         return arc.simplify(STRAIGHT_M)
     closed = arc.is_ring
-    points = shapely.get_coordinates(arc.simplify(STRAIGHT_M * 0.8))
+    points = shapely.get_coordinates(arc.simplify(CURVE_M))
     if closed and len(points) < 5:
         points = shapely.get_coordinates(arc)
     for _ in range(CURVE_ROUNDS):

@@ -21,6 +21,8 @@ class DrawSettings:
     keep_share: float = 0.35  # a box that keeps less of itself is dropped
     min_building_m2: float = 20.0  # smaller footprints are slivers
     min_width_m: float = 3.0  # so are thinner ones
+    annex_m2: float = 60.0  # smaller footprints join the building they lean on
+    slenderness: float = 5.0  # a building is at most this many times as high as it is narrow
     min_court_m2: float = 12.0  # smaller holes are filled
     min_patch_m2: float = 24.0  # smaller patches of ground join their neighbors
     min_strip_m: float = 1.0  # so do thinner ones

@@ -152,3 +152,22 @@ def test_a_site_in_parts_with_a_hole_is_filled_part_by_part(proposals):
     plan = check_plan(proposals.draw(site=parts))
     assert union(plan, "buildings").intersection(hole).area == 0
     assert of_plan(plan)["site_coverage"] > 0.05
+
+
+def test_a_context_street_that_stops_at_the_edge_takes_no_ground(proposals):
+    stops = np.array([(100.0, 0.0, 100.0, 35.1, 7.0, 2.0)])
+    beside = np.array([(0.0, 222.0, 256.0, 222.0, 7.0, 2.0)])
+    nothing = {"boxes": np.zeros((0, 7)), "segments": np.zeros((0, 6))}
+    for context, least_m2, most_m2 in ((stops, 0, 15), (beside, 500, 1400)):
+        plan = proposals.draw(context_segments=context, **nothing)
+        taken = plan.paved[plan.paved["kind"] == "carriageway"].area.sum()
+        assert least_m2 <= taken <= most_m2
+
+
+def test_an_annex_becomes_a_wing_and_a_shed_stays_low(proposals):
+    boxes = np.array([(100, 70, 30, 14, 0, 6, 0), (100, 80, 7, 6, 0, 9, 1),
+                      (60, 160, 6, 6, 0, 30, 2)], dtype=np.float32)  # fmt: skip
+    plan = proposals.draw(boxes=boxes, segments=np.zeros((0, 6)))
+    assert len(plan.buildings) == 2
+    assert plan.buildings.area.tolist() == pytest.approx([462, 36], abs=0.1)
+    assert plan.buildings["floors"].tolist() == [6, 10]
