@@ -31,6 +31,8 @@ TOLERANCE = {
 }
 RELATIVE = ("far", "site_coverage", "mean_height_m")
 AIM = {"far": 0.003, "site_coverage": 0.01, "green_ratio": 0.005, "tree_share": 0.005}
+STRAY = 2.0  # storeys by which one building may leave the common scale
+STRAY_SHARE = 0.3
 STEPS = 400  # changes of single storeys at most
 
 WHY = {
@@ -155,6 +157,7 @@ def _step_floors(
         up = 1.0 if missing > 0 else -1.0
         after = floors + up
         possible = (after >= least) & (after <= most)
+        possible &= np.abs(after - ideal) <= np.maximum(STRAY, STRAY_SHARE * ideal)
         may = np.bincount(units, ~possible, count) == 0
         gain = abs(missing) - np.abs(abs(missing) - size)  # how much nearer one step comes
         if not np.any(may & (gain > 1e-9)):
