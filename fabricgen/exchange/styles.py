@@ -147,7 +147,7 @@ def _dot(color: str) -> Element:
 
 def _drive(symbol: Element, what: str, column: str) -> None:
     """Let a column of the layer give a size of its symbol."""
-    inner = symbol.find("layer")
+    inner = next(symbol.iter("layer"))
     properties = SubElement(inner, "data_defined_properties")
     table = SubElement(properties, "Option", type="Map")
     SubElement(table, "Option", name="name", type="QString", value="")

@@ -64,11 +64,12 @@ def draw_buildings(
     floors = _floors(boxes, settings)
     drawn: list[Footprint] = []
     for building in dict.fromkeys(boxes[:, 6]):
-        rows = [k for k in np.flatnonzero(boxes[:, 6] == building) if pieces[k] is not None]
-        if rows:
-            areas = np.array([pieces[k].area for k in rows])
-            storeys = max(1, round(float(np.average(floors[rows], weights=areas))))
-            shape = _close_slits([pieces[k] for k in rows], fixed)
+        rows = np.flatnonzero(boxes[:, 6] == building)
+        kept = {k: piece for k in rows if (piece := pieces[k]) is not None}
+        if kept:
+            areas = shapely.area(list(kept.values()))
+            storeys = max(1, round(float(np.average(floors[list(kept)], weights=areas))))
+            shape = _close_slits(list(kept.values()), fixed)
             drawn += [Footprint(part, storeys) for part in clean_footprint(shape, settings)]
     return _absorb(_disjoint(drawn, settings), settings)
 

@@ -7,6 +7,7 @@ nearest that was reached and the reason. A plan that already meets its brief is 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import geopandas as gpd
 import numpy as np
 import shapely
 
@@ -176,7 +177,7 @@ def _blocks(groups: np.ndarray, floors: np.ndarray) -> np.ndarray:
     return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _floors(table, settings: DrawSettings) -> np.ndarray:  # noqa: ANN001
+def _floors(table: gpd.GeoDataFrame, settings: DrawSettings) -> np.ndarray:
     floors = table["floors"].to_numpy(dtype=float)
     guess = np.rint(table["height_m"].to_numpy(dtype=float) / settings.storey_m)
     floors = np.where(np.isnan(floors), guess, floors)

@@ -5,6 +5,7 @@ A group scales about the middle of its street front, so that the front stays whe
 
 from dataclasses import dataclass, replace
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from shapely import affinity
@@ -239,7 +240,7 @@ def _place(
     return affinity.translate(shape, *moves[order[fits.argmax()]]) if fits.any() else None
 
 
-def _rebuilt(plan: Plan, shapes: np.ndarray, rows: np.ndarray):  # noqa: ANN202
+def _rebuilt(plan: Plan, shapes: np.ndarray, rows: np.ndarray) -> gpd.GeoDataFrame:
     """The building layer with new outlines; repeated buildings get ids of their own."""
     records, seen = plan.buildings.to_dict("records"), set(plan.buildings["id"])
     used: set[int] = set()

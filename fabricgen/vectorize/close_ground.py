@@ -5,6 +5,7 @@ Shapes are taken from one layer and given to another; nothing is ever covered tw
 
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry import Polygon
@@ -371,11 +372,11 @@ def _trees(plan: Plan) -> Trees:
     return Trees(place, plan.trees["crown_m"].fillna(YOUNG_CROWN_M).to_numpy())
 
 
-def _rows(table) -> list[tuple[BaseGeometry, str]]:  # noqa: ANN001
+def _rows(table: gpd.GeoDataFrame) -> list[tuple[BaseGeometry, str]]:
     return list(zip(table.geometry, table["kind"], strict=True))
 
 
-def _layer(plan: Plan, name: str, rows: list[tuple[BaseGeometry, str]]):  # noqa: ANN202
+def _layer(plan: Plan, name: str, rows: list[tuple[BaseGeometry, str]]) -> gpd.GeoDataFrame:
     """A layer of patches from shapes of any kind, dust left out, numbered anew."""
     flat = [(part, kind) for shape, kind in rows for part in parts(shape) if part.area > DUST_M2]
     return layer(

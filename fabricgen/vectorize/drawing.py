@@ -6,6 +6,7 @@ world at the end; streets go first, because what is under them must be known exa
 
 from collections.abc import Sequence
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from rasterio import features
@@ -180,8 +181,8 @@ def _burn(shape: BaseGeometry, frame: Frame) -> np.ndarray:
     return features.rasterize([(cells, 1)], out_shape=size, dtype=np.uint8).astype(bool)
 
 
-def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry):  # noqa: ANN202
-    rows = []
+def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry) -> gpd.GeoDataFrame:
+    rows: list[dict] = []
     for street in streets:
         line = shapely.transform(street.line, lambda uv: _xy(uv, frame))
         rows.append(
@@ -196,7 +197,9 @@ def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry):  #
     return layer("roads", frame.crs, rows)
 
 
-def _building_layer(footprints: Sequence[Footprint], frame: Frame, settings: DrawSettings):  # noqa: ANN202
+def _building_layer(
+    footprints: Sequence[Footprint], frame: Frame, settings: DrawSettings
+) -> gpd.GeoDataFrame:
     turned = [
         (part, footprint.floors)
         for footprint in footprints
@@ -218,7 +221,9 @@ def _building_layer(footprints: Sequence[Footprint], frame: Frame, settings: Dra
     return layer("buildings", frame.crs, rows)
 
 
-def _patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame):  # noqa: ANN202
+def _patch_layer(
+    name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame
+) -> gpd.GeoDataFrame:
     turned = [
         (part, kind)
         for shape, kind in shapes
@@ -232,7 +237,7 @@ def _patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame)
     return layer(name, frame.crs, rows)
 
 
-def _tree_layer(trees: Trees, frame: Frame):  # noqa: ANN202
+def _tree_layer(trees: Trees, frame: Frame) -> gpd.GeoDataFrame:
     places = _xy(trees.place, frame) if len(trees.place) else np.zeros((0, 2))
     rows = [
         {

@@ -222,7 +222,8 @@ def _dissolve(faces: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 def _labels_of_neighbors(faces: np.ndarray, labels: np.ndarray, bad: np.ndarray) -> np.ndarray:
     changed = labels.copy()
     tree = shapely.STRtree(faces)
-    for k in sorted(np.flatnonzero(bad), key=lambda k: faces[k].area):
+    smallest_first = np.flatnonzero(bad)[np.argsort(shapely.area(faces[bad]), kind="stable")]
+    for k in smallest_first:
         beside = [
             j for j in sorted(tree.query(faces[k], predicate="intersects")) if j != k and not bad[j]
         ]

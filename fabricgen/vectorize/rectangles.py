@@ -42,7 +42,7 @@ def canonical(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def angle_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def angle_between(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
     """Signed smallest turn from `second` to `first`, modulo a quarter turn. [rad]."""
     return (first - second + QUARTER / 2) % QUARTER - QUARTER / 2
 

@@ -126,7 +126,9 @@ def entries(context_segments: np.ndarray, site: BaseGeometry) -> np.ndarray:
     return np.array(unique).reshape(-1, 2)
 
 
-def surface(streets: Sequence[Street], *, margin_m: float = 0.0, square: bool = False):  # noqa: ANN201
+def surface(
+    streets: Sequence[Street], *, margin_m: float = 0.0, square: bool = False
+) -> np.ndarray:
     """Ground under streets in frame coordinates, one polygon per street.
 
     Args:
@@ -188,9 +190,10 @@ def _split(segments: np.ndarray, nodes: _Nodes) -> list[_Edge]:
     for key in (key for pair in ends for key in pair):
         count[key] += 1
     for k, pair in enumerate(ends):
-        ends[k] = tuple(
+        start, end = (
             _run_into(key, k, lines, tree, cuts, nodes) if count[key] == 1 else key for key in pair
         )
+        ends[k] = (start, end)
     edges: dict[tuple[Key, Key], _Edge] = {}
     for k, (start, end) in enumerate(ends):
         stops = sorted(
@@ -217,7 +220,7 @@ def _run_into(
     others = [k for k in tree.query(point, predicate="dwithin", distance=REACH_M) if k != own]
     if not others:
         return key
-    nearest = min(others, key=lambda k: (lines[k].distance(point), k))
+    nearest = others[int(shapely.distance(lines[others], point).argmin())]
     along = lines[nearest].project(point)
     at_end = min(along, lines[nearest].length - along) < MERGE_M
     if at_end:
