@@ -81,6 +81,11 @@ def _read_polygons(path: Path, layer: str | None) -> gpd.GeoDataFrame:
         raise InputError(f"{path.name}: holds no shape", "draw one polygon")
     if table.crs is None:
         raise InputError(f"{path.name}: no coordinate system", _crs_fix(table.total_bounds))
+    if table.crs.is_geographic and not _like_degrees(table.total_bounds):
+        raise InputError(
+            f"{path.name}: says that it is in degrees, but its numbers are not",
+            _crs_fix(table.total_bounds),
+        )
     for row, shape in enumerate(table.geometry):
         where = f"{path.name}: feature {row + 1}"
         if shape is None or shape.is_empty:
@@ -94,9 +99,15 @@ def _read_polygons(path: Path, layer: str | None) -> gpd.GeoDataFrame:
 
 
 def _crs_fix(bounds: np.ndarray) -> str:
-    if np.all(np.abs(bounds[[0, 2]]) <= 180) and np.all(np.abs(bounds[[1, 3]]) <= 90):
+    if _like_degrees(bounds):
         return "the numbers look like degrees: set EPSG:4326 and save again"
     return "set the CRS it was drawn in, for example EPSG:32635, and save again"
+
+
+def _like_degrees(bounds: np.ndarray) -> bool:
+    """Whether west, south, east, north could be degrees; empty shapes have no say."""
+    west, south, east, north = np.nan_to_num(np.abs(bounds))
+    return bool(max(west, east) <= 180 and max(south, north) <= 90)
 
 
 def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:

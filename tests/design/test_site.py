@@ -71,8 +71,9 @@ def test_degrees_that_claim_to_be_meters_are_refused(tmp_path, store):
 
 
 def test_meters_that_claim_to_be_degrees_are_refused(tmp_path, store):
-    path = saved(tmp_path, [MIDDLE], crs="EPSG:4326")
-    assert "site.gpkg" in str(refused(path, store))
+    said = refused(saved(tmp_path, [MIDDLE], crs="EPSG:4326"), store)
+    assert "says that it is in degrees, but its numbers are not" in said.problem
+    assert "set the CRS it was drawn in" in said.fix
 
 
 def test_a_file_with_no_feature_or_no_shape_is_refused(tmp_path, store):
