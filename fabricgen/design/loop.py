@@ -18,6 +18,7 @@ from fabricgen.design.rank import rank
 from fabricgen.design.scheme import Scheme, Unmet
 from fabricgen.design.score import DRAWS, score
 from fabricgen.design.site import Site, read_site
+from fabricgen.errors import InputError
 from fabricgen.files import shipped
 from fabricgen.form.indicators import STOREY_M, of_layout
 from fabricgen.generator import cascade
@@ -65,8 +66,8 @@ class Run:
 
 
 def generate(
-    site: Site | Path,
-    context: Path | None,
+    site: Site | Path | str,
+    context: Path | str | None,
     brief: Brief | Mapping[str, object],
     count: int = 8,
     seed: int = 0,
@@ -92,8 +93,8 @@ def generate(
 
 
 def run(
-    site: Site | Path,
-    context: Path | None,
+    site: Site | Path | str,
+    context: Path | str | None,
     brief: Brief | Mapping[str, object],
     count: int = 8,
     seed: int = 0,
@@ -107,7 +108,9 @@ def run(
     total = count + 4
     on_step(0, total, "reading the site")
     if not isinstance(site, Site):
-        site = read_site(site, context=context, on_step=quiet)
+        if context is None:
+            raise InputError("no context", "give the city extract or tile store around the site")
+        site = read_site(Path(site), context=Path(context))
     region = settings.region
     region = carbon.region_for(*site.lon_lat) if region == "auto" else carbon.region(region).name
     models = load(weights_path(settings.weights))
