@@ -221,7 +221,17 @@ def _close_slits(pieces: Sequence[Polygon], fixed: shapely.STRtree) -> BaseGeome
 def _without_dents(shape: Polygon, settings: DrawSettings, straighten_m: float) -> Polygon:
     """The outline without needless points and the holes without the tiny ones."""
     holes = [ring for ring in shape.interiors if Polygon(ring).area >= settings.min_court_m2]
-    return Polygon(shape.exterior, holes).simplify(straighten_m)
+    filled = Polygon(shape.exterior, holes)
+    # A tiny hole on the outline is no court but ground that was cut away there, say for a street.
+    cuts = [
+        Polygon(ring)
+        for ring in shape.interiors
+        if Polygon(ring).area < settings.min_court_m2 and ring.intersects(shape.exterior)
+    ]
+    if cuts:
+        left = parts(valid(filled).difference(shapely.union_all(cuts)))
+        filled = max(left, key=lambda part: part.area, default=filled)
+    return filled.simplify(straighten_m)
 
 
 def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footprint]:

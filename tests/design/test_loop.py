@@ -11,11 +11,16 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
+import torch
 
 import fabricgen
-from fabricgen.design import run
+from fabricgen.design import LoopSettings, run
+from fabricgen.design.objective import SteeringSettings
+from fabricgen.design.site import place_site
 from fabricgen.files import shipped
-from fabricgen.plan import LAYERS
+from fabricgen.generator.cascade import SamplerSettings
+from fabricgen.generator.windows import tiles
+from fabricgen.plan import LAYERS, check_plan
 from fabricgen.provenance import Start
 from fabricgen.report import record_of, results, write_results
 
@@ -109,6 +114,27 @@ def test_no_building_stands_on_a_road_or_on_another(folder):
         lane = shapely.union_all(lanes.buffer(lanes["width_m"] / 2).to_numpy())
         assert built.intersection(lane).area < 0.05
         assert own.area.sum() - built.area < 0.05
+
+
+def test_a_site_of_several_windows_is_drawn_as_one(helsinki, demo_shape):
+    middle = demo_shape.geometry.iloc[0].centroid
+    square = shapely.affinity.rotate(middle.buffer(130, cap_style="square"), 30)
+    large = gpd.GeoDataFrame(geometry=[square], crs=demo_shape.crs)
+    site = place_site(large, helsinki, name="large.gpkg")
+    assert len(tiles(torch.from_numpy(site.editable))) >= 4
+    plain = LoopSettings(SamplerSettings(oversample=1), SteeringSettings(guided=False))
+    (scheme,) = fabricgen.generate(
+        site, None, {"far": 1.5, "site_coverage": 0.3}, 1, settings=plain
+    )
+    check_plan(scheme.plan)
+    assert scheme.score.indicators["far"] == pytest.approx(1.5, rel=0.05)
+    assert scheme.score.indicators["site_coverage"] == pytest.approx(0.3, rel=0.05)
+    # Every quarter of the site is built on, so no window was left out.
+    west, south, east, north = square.bounds
+    built = scheme.plan.buildings.union_all()
+    for x, y in ((west, south), (west, middle.y), (middle.x, south), (middle.x, middle.y)):
+        quarter = shapely.box(x, y, x + (east - west) / 2, y + (north - south) / 2)
+        assert built.intersection(quarter).area > 0.1 * square.intersection(quarter).area
 
 
 def test_the_folder_holds_everything(folder):
