@@ -27,17 +27,26 @@ class LoopSettings:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the room was called with, instead of the room."""
+    """What the rooms were called with, instead of the rooms."""
     calls = []
 
-    def generate_to_folder(site, context, **options):
-        calls.append({"site": site, "context": context, **options})
-        options["out"].mkdir(parents=True)
-        (options["out"] / "scores.csv").write_text(SCORES)
+    def run(site, context, brief, count, seed, *, settings, on_step):
+        calls.append(
+            {"site": site, "context": context, "brief": brief, "count": count, "seed": seed}
+            | {"settings": settings}
+        )
 
-    room = ModuleType("fabricgen.design")
-    room.LoopSettings, room.generate_to_folder = LoopSettings, generate_to_folder
-    monkeypatch.setitem(sys.modules, "fabricgen.design", room)
+    def write_results(made, out, *, record):
+        calls[-1] |= {"out": out, "record": record}
+        out.mkdir(parents=True)
+        (out / "scores.csv").write_text(SCORES)
+
+    design, report = ModuleType("fabricgen.design"), ModuleType("fabricgen.report")
+    design.Brief = type("Brief", (), {"read": staticmethod(dict)})
+    design.LoopSettings, design.run = LoopSettings, run
+    report.record_of, report.write_results = lambda made, **facts: facts, write_results
+    monkeypatch.setitem(sys.modules, "fabricgen.design", design)
+    monkeypatch.setitem(sys.modules, "fabricgen.report", report)
     return calls
 
 
