@@ -123,7 +123,7 @@ def _check_layer(
         raise PlanError(f"{name}: no column {', '.join(missing)}", "add it, empty if unknown")
     shapes = table.geometry.to_numpy()
     wrong = shapely.is_empty(shapes) | ~shapely.is_valid(shapes) | shapely.has_z(shapes)
-    outside = ~wrong & _reaches_out(shapes, near)
+    outside = _reaches_out(np.where(wrong, shapely.Point(), shapes), near)
     for mask, what, fix in (
         (wrong, "is empty, invalid or 3D", "repair it, for example by make_valid"),
         (outside, "reaches out of the site", "clip it to the site"),
