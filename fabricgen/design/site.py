@@ -72,7 +72,7 @@ def _read_polygons(path: Path, layer: str | None) -> gpd.GeoDataFrame:
     try:
         kwargs = {} if layer is None else {"layer": layer}
         table = gpd.read_file(path, **kwargs)
-    except Exception as err:  # GDAL, Arrow and Fiona each have their own; all mean the same here
+    except (RuntimeError, ValueError, OSError, shapely.errors.ShapelyError) as err:  # GDAL's, GEOS's
         raise FormatError(
             f"{path.name}: cannot be read as a vector file ({err})",
             "save the site as GeoPackage or GeoJSON",
