@@ -72,7 +72,7 @@ def _read_polygons(path: Path, layer: str | None) -> gpd.GeoDataFrame:
     try:
         kwargs = {} if layer is None else {"layer": layer}
         table = gpd.read_file(path, **kwargs)
-    except (RuntimeError, ValueError, OSError, shapely.errors.ShapelyError) as err:  # GDAL's, GEOS's
+    except (RuntimeError, ValueError, OSError, shapely.errors.ShapelyError) as err:
         raise FormatError(
             f"{path.name}: cannot be read as a vector file ({err})",
             "save the site as GeoPackage or GeoJSON",
