@@ -74,13 +74,18 @@ def penetration(first: Tensor, second: Tensor) -> Tensor:
 
     Zero or less: apart. The least shift along one of the four wall directions that parts them.
     """
+    turn = second[..., 4] - first[..., 4]
+    cos, sin = turn.cos().abs(), turn.sin().abs()
+    du, dv = second[..., 0] - first[..., 0], second[..., 1] - first[..., 1]
     depths = []
-    offset = second[..., :2] - first[..., :2]
-    for box in (first, second):
-        for direction in axes(box[..., 4]):
-            reach = half_extent(first, direction) + half_extent(second, direction)
-            depths.append(reach - (offset * direction).sum(-1).abs())
-    return torch.stack(depths, dim=-1).amin(-1)
+    for own, other in ((first, second), (second, first)):
+        own_cos, own_sin = own[..., 4].cos(), own[..., 4].sin()
+        half_w = (own[..., 2] + other[..., 2] * cos + other[..., 3] * sin) / 2
+        half_d = (own[..., 3] + other[..., 2] * sin + other[..., 3] * cos) / 2
+        by_w = half_w - (du * own_cos + dv * own_sin).abs()
+        by_d = half_d - (dv * own_cos - du * own_sin).abs()
+        depths.append(torch.minimum(by_w, by_d))
+    return torch.minimum(*depths)
 
 
 def overlap_m2(first: Tensor, second: Tensor) -> Tensor:

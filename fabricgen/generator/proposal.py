@@ -102,11 +102,12 @@ def road_shares(segments: Segments, *, rows: int, cols: int, pixel_m: float) -> 
         return zero, zero
     v = (torch.arange(rows, device=device) + 0.5) * pixel_m
     u = (torch.arange(cols, device=device) + 0.5) * pixel_m
-    a, b = segments.ends[..., None, None, :2], segments.ends[..., None, None, 2:]  # (B, M, 1, 1, 2)
-    point = torch.stack(torch.meshgrid(u, v, indexing="xy"), dim=-1)  # (rows, cols, 2)
-    step = b - a
-    along = ((point - a) * step).sum(-1) / (step**2).sum(-1).clamp(min=MIN_SHARE)
-    gap = (point - a - along.clamp(0, 1)[..., None] * step).norm(dim=-1)  # (B, M, rows, cols)
+    u0, v0, u1, v1 = (end[..., None, None] for end in segments.ends.unbind(-1))  # (B, M, 1, 1)
+    step_u, step_v = u1 - u0, v1 - v0
+    du, dv = u - u0, v[:, None] - v0  # (B, M, 1, cols), (B, M, rows, 1)
+    along = (du * step_u + dv * step_v) / (step_u**2 + step_v**2).clamp(min=MIN_SHARE)
+    along = along.clamp(0, 1)  # (B, M, rows, cols)
+    gap = torch.hypot(du - along * step_u, dv - along * step_v)
     share = torch.sigmoid(((segments.width_m[..., None, None] / 2 - gap) / SOFT_M).clamp(min=-15))
     share = torch.where(segments.valid[..., None, None], share, 0.0)
     on_path = (segments.kind == PATH)[..., None, None]
