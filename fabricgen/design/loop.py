@@ -153,11 +153,10 @@ def weights_path(name: str) -> Path:
 def conditions_of(site: Site, brief: Brief, batch: int, *, keep_streets: bool) -> Conditions:
     """What the generator is told about a site: the city around, cut free of what the site holds."""
     window, editable = site.window, torch.from_numpy(site.editable)[None]
-    labels = torch.from_numpy(np.array(window.labels))[None]
-    height = torch.from_numpy(window.height_dm.astype(np.float32) / 10)[None]
-    known = height > 0
-    labels = torch.where(editable, torch.full_like(labels, OPEN), labels)
-    context = from_labels(labels, height, known & ~editable, site.frame.pixel_m)
+    around = surroundings_of(site)
+    labels = torch.where(editable, torch.full_like(around.allowed, OPEN), around.allowed)
+    known = around.height_known & ~editable
+    context = from_labels(labels, around.height_m, known, site.frame.pixel_m)
     context = Layout(*(_repeat(x, batch) for x in _fields(context)), pixel_m=context.pixel_m)
     outside = [box for box in window.boxes if not _in_site(site, box[0], box[1])]
     boxes = np.array(outside, dtype=np.float32).reshape(-1, 7)

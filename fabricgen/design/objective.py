@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fabricgen import carbon
-from fabricgen.form.indicators import BRIEF_KEYS, of_layout
+from fabricgen.form.indicators import of_layout
 from fabricgen.generator.proposal import Guide
 from fabricgen.layout import Layout
 
@@ -81,6 +81,3 @@ def hold(guide: Guide, layout: Layout) -> Tensor:
     """Energy without a gradient, (B,)."""
     with torch.no_grad():
         return guide(layout)
-
-
-FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from fabricgen import __version__
 from fabricgen.city.ingest import CitySettings, ingest
 from fabricgen.city.store import TileStore, Window, centred_frame
 from fabricgen.errors import FormatError, InputError
@@ -114,7 +115,7 @@ def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
     """Opens a tile store, or ingests an extract once and keeps it in the user's cache.
 
     The cache lies in `FABRICGEN_CACHE`, else in the user's cache folder; its key is the
-    content of the file, so that a changed extract is read again.
+    content of the file and our version, so that a changed extract is read again.
     """
     if not context.exists():
         raise FormatError(f"{context.name}: no such file or folder", "give a city extract or store")
@@ -122,7 +123,7 @@ def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
         return TileStore.open(context)
     base = os.environ.get("FABRICGEN_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     name = context.name.split(".")[0]
-    store = Path(base).expanduser() / "fabricgen" / f"{name}-{_key(context)}"
+    store = Path(base).expanduser() / "fabricgen" / f"{name}-{__version__}-{_key(context)}"
     if not (store / "city.json").is_file():
         plain = CitySettings(mask_gaps=False)  # a site may well lie on unmapped ground
         ingest(context, city=name, out=store, settings=plain, on_step=on_step)
