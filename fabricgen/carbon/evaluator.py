@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fabricgen.carbon.embodied import embodied
 from fabricgen.carbon.factors import factor
+from fabricgen.carbon.grid import grid_path
 from fabricgen.carbon.ledger import Entry, Ledger
 from fabricgen.carbon.operation import operation
 from fabricgen.carbon.paving import paving, planting
@@ -83,6 +84,23 @@ def evaluate(  # noqa: PLR0913
     place = place_for(
         preset, horizon_years, year, draws, seed, layout.cover.dtype, layout.cover.device
     )
+    return count(layout, place, context=context, use_mix=use_mix, inside=inside)
+
+
+def count(
+    layout: Layout,
+    place: Place,
+    *,
+    context: Layout | None = None,
+    use_mix: Mapping[str, float] | None = None,
+    inside: Tensor | None = None,
+) -> Ledger:
+    """As `evaluate`, at a place that stands ready: its factors may be leaves of a gradient.
+
+    Raises:
+        LayoutError: The layout breaks its contract or has unknown ground inside the site.
+        SettingsError: A use is unknown or the mix does not sum to 1.
+    """
     mix = use_mix_of(place, use_mix)
     usual_height_m = factor("geom.height.default").value
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
@@ -93,16 +111,20 @@ def evaluate(  # noqa: PLR0913
         entries += found
         missing += unknown
     standing = baseline_sink(site, place)
+    path, path_ids = grid_path(place)
+    named = dict.fromkeys(name for entry in entries for name in entry.factors)
     return Ledger(
         entries=tuple(entries),
-        region=preset.name,
+        region=place.region.name,
         site_area_m2=site.area_m2,
         gross_floor_area_m2=site.floor_area.total,
-        horizon_years=horizon_years,
+        horizon_years=place.horizon_years,
         not_assessed=(*missing, *NOT_YET),
-        notes=(*remarks, *_notes(preset, mix, year)),
+        notes=(*remarks, *_notes(place.region, mix, place.year)),
         fall_throughs=_stood_in(place, entries, mix),
         references={} if standing is None else {"sink_of_todays_trees_kgco2e_per_year": standing},
+        factors={name: place.used[name] for name in (*named, *path_ids) if name in place.used},
+        grid_path=path,
     )
 
 

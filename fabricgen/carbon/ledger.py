@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.factors import rows_of
+from fabricgen.carbon.factors import Factor, rows_of
 from fabricgen.carbon.form_fields import Field
 from fabricgen.errors import SettingsError
 
@@ -21,7 +21,10 @@ PERCENTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class Tags:
-    """Where a flow stands in the inventories; one row of `flow_tags.csv`."""
+    """Where a flow stands in the inventories; one row of `flow_tags.csv`.
+
+    `grid`: it is in proportion to the emission factor of electricity.
+    """
 
     name: str
     kind: str
@@ -32,6 +35,7 @@ class Tags:
     city_scope: str
     timing: str
     carbon: str
+    grid: bool
 
 
 @lru_cache(maxsize=1)
@@ -41,6 +45,7 @@ def flow_tags() -> dict[str, Tags]:
         row["flow_id"]: Tags(
             row["flow_id"], KINDS[row["ledger"]], row["gpc_subsector"], row["gpc_scope"],
             row["ipcc_2006"], row["en_15978"], row["city_scope"], row["kind"], row["carbon"],
+            row["grid"] == "yes",
         )
         for row in rows_of("flow_tags.csv")
     }  # fmt: skip
@@ -125,16 +130,22 @@ class Entry:
         """Central amount by pixel, (B, H, W); sums to `amount`."""
         return torch.stack([piece.draw_map() for piece in self.parts]).sum(dim=0)
 
-    def in_year(self, year: int) -> Tensor:
-        """What falls in one year after the start, (B,) [kgCO2e]; year 0 holds the one-off flows."""
-        total = torch.zeros_like(self.amount)
-        for piece in self.parts:
-            if piece.profile is not None:
-                share: Tensor | float = piece.profile[year]
-            else:
-                share = 1.0 if year > 0 else 0.0
-            total = total + piece.amounts[:, 0] * share
-        return total
+    def course(self, horizon_years: int, grid_path: Tensor | None = None) -> Tensor:
+        """What falls in each of the years 0…T, (B, 1 + D, T + 1) [kgCO2e]; equation 0.3.
+
+        Args:
+            horizon_years: T, as in the ledger.
+            grid_path: Emission factor of electricity over that of the start, (T + 1, 1 + D);
+                None holds it.
+        """
+        steady = torch.ones_like(self.amounts[0, :1]).expand(horizon_years + 1).clone()
+        steady[0] = 0.0
+        pieces = [
+            piece.amounts[..., None] * (steady if piece.profile is None else piece.profile)
+            for piece in self.parts
+        ]
+        total = torch.stack(pieces).sum(dim=0)  # (B, 1 + D, T + 1)
+        return total * grid_path.mT if grid_path is not None and self.tags.grid else total
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +162,9 @@ class Ledger:
         notes: What was assumed.
         fall_throughs: Factors that stand in for missing ones of this region.
         references: Figures shown beside the ledger, never added, each (B,).
+        factors: Every factor that an entry or the grid's path rests on, as it was counted with.
+        grid_path: Emission factor of electricity in the years 0…T over that of the start,
+            (T + 1, 1 + D), where the grid declines as the region expects. Amounts do not use it.
     """
 
     entries: tuple[Entry, ...]
@@ -162,6 +176,8 @@ class Ledger:
     notes: tuple[str, ...] = ()
     fall_throughs: tuple[str, ...] = ()
     references: dict[str, Tensor] = field(default_factory=dict)
+    factors: dict[str, Factor] = field(default_factory=dict)
+    grid_path: Tensor | None = None
 
     def amounts(self, kind: str) -> Tensor:
         """Central amount and draws of one kind, (B, 1 + D) [kgCO2e/yr; kgCO2e for stock]."""
@@ -216,15 +232,60 @@ class Ledger:
             return torch.zeros_like(self.entries[0].per_pixel)
         return torch.stack(maps).sum(dim=0)
 
-    def flows(self, year: int) -> dict[str, Tensor]:
+    def flows(self, year: int, *, declining_grid: bool = False) -> dict[str, Tensor]:
         """What each flow amounts to in one year after the start, (B,) [kgCO2e] by name.
+
+        Args:
+            year: 0…horizon; year 0 holds the one-off flows.
+            declining_grid: Electricity follows `grid_path`.
 
         Raises:
             SettingsError: The year lies outside the horizon.
         """
         if not 0 <= year <= self.horizon_years:
             raise SettingsError(f"year {year}", f"ask for a year from 0 to {self.horizon_years}")
-        return {e.name: e.in_year(year) for e in self.entries if e.kind != "stock"}
+        courses = self._courses(declining_grid=declining_grid)
+        return {name: course[:, 0, year] for name, course in courses.items()}
+
+    def timeline(self, kind: str, *, declining_grid: bool = False) -> Tensor:
+        """One kind of flow, or `net`, in each of the years 0…T, (B, 1 + D, T + 1) [kgCO2e]."""
+        if kind == "net":
+            emitted = self.timeline("emission", declining_grid=declining_grid)
+            return emitted - self.timeline("sink", declining_grid=declining_grid)
+        if kind not in ("emission", "sink", "avoided"):
+            raise SettingsError(f"no timeline of {kind!r}", "use emission, sink, avoided or net")
+        courses = self._courses(declining_grid=declining_grid, kind=kind)
+        if not courses:
+            first = self.entries[0].course(self.horizon_years)
+            return torch.zeros_like(first)
+        return torch.stack(list(courses.values())).sum(dim=0)
+
+    def whole_life(self, *, declining_grid: bool = False) -> dict[str, Tensor]:
+        """Each flow as a yearly mean over the horizon, (B,) [kgCO2e/yr]; equation 0.2 of `flows`.
+
+        It equals the entry's `amount` where the grid holds and the study period is the horizon;
+        `amount` spreads one-off flows over the region's study period.
+        """
+        courses = self._courses(declining_grid=declining_grid)
+        return {name: c[:, 0].sum(dim=1) / self.horizon_years for name, c in courses.items()}
+
+    def years_to_carbon_positive(self, *, declining_grid: bool = True) -> Tensor:
+        """First year by which sinks have made good all emission so far, (B,); inf where never.
+
+        Emission and sink of the years 0…t are summed; avoided amounts do not help.
+        """
+        net = self.timeline("net", declining_grid=declining_grid)[:, 0].detach()
+        paid = net.cumsum(dim=1) <= 0  # (B, T + 1)
+        first = paid.to(net.dtype).argmax(dim=1).to(net.dtype)
+        return torch.where(paid.any(dim=1), first, torch.full_like(first, torch.inf))
+
+    def _courses(self, *, declining_grid: bool, kind: str = "") -> dict[str, Tensor]:
+        """The course of every flow (of one kind) by name; the one source of all yearly views."""
+        path = self.grid_path if declining_grid else None
+        if declining_grid and path is None:
+            raise SettingsError("this ledger has no path of the grid", "evaluate it anew")
+        wanted = [e for e in self.entries if e.kind != "stock" and kind in ("", e.kind)]
+        return {e.name: e.course(self.horizon_years, path) for e in wanted}
 
     def table(self, item: int = 0) -> list[dict[str, object]]:
         """The lines of one layout for reports: name, kind, amount, range, unit and tags."""

@@ -86,6 +86,9 @@ class Place:
         seed: Of the draws.
         like: A tensor whose dtype and device all values take.
         fall_throughs: Grows as slots are looked up; what stood in for a missing row.
+        used: Grows as factors are looked up; each as it was counted with, by id.
+        leaves: Where a dict, values are leaves of a gradient, one per factor id, and grow into it;
+            such a place has no draws and serves one backward pass.
     """
 
     region: Region
@@ -95,6 +98,17 @@ class Place:
     seed: int
     like: Tensor
     fall_throughs: dict[str, FallThrough] = field(default_factory=dict)
+    used: dict[str, Factor] = field(default_factory=dict)
+    leaves: dict[str, Tensor] | None = None
+
+    def values(self, of: Factor) -> Tensor:
+        """Central value and draws of a factor, (1 + D,)."""
+        if self.leaves is None:
+            return values(of, draws=self.draws, seed=self.seed).to(self.like)
+        if of.id not in self.leaves:
+            central = values(of, draws=0, seed=self.seed).to(self.like)
+            self.leaves[of.id] = central.requires_grad_()
+        return self.leaves[of.id]
 
     def find(self, slot: str) -> Factor:
         """The factor of a slot for this region, or of an id if no slot is called so.
@@ -106,6 +120,7 @@ class Place:
         found = self._own(factor(name))
         if name not in self.region.factors and (stands_in or self._foreign(found)):
             self.note(slot, found)
+        self.used[found.id] = found
         return found
 
     def note(self, slot: str, found: Factor) -> None:
@@ -149,6 +164,9 @@ class Place:
         return replace(
             found, value=value, low=float(own.get("low", value)),
             high=float(own.get("high", value)), source=str(own.get("source", "user")),
+            distribution=str(own.get("distribution", found.distribution)),
+            year=own.get("year", found.year), confirmed=bool(own.get("confirmed", False)),
+            note=str(own.get("note", "")),
         )  # fmt: skip
 
     def _foreign(self, found: Factor) -> bool:
@@ -171,8 +189,7 @@ class Reader:
         """Value and draws of a slot or id, (1 + D,), in the unit of its row."""
         found = self.place.find(slot)
         self.ids.append(found.id)
-        drawn = values(found, draws=self.place.draws, seed=self.place.seed)
-        return drawn.to(self.place.like)
+        return self.place.values(found)
 
     def per_kwh(self, slot: str) -> Tensor:
         """An energy's emission factor in kgCO2e/kWh, (1 + D,)."""
