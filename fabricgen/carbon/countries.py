@@ -1,7 +1,8 @@
-"""In which country a point lies: outlines at 1:50m, a ray and a count, no geo library."""
+"""In which country, province or state a point lies: outlines, a ray and a count, no geo library."""
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +42,13 @@ def outlines() -> tuple[Outline, ...]:
     return tuple(sorted(rings, key=lambda o: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1])))
 
 
+@lru_cache(maxsize=1)
+def subdivisions() -> tuple[Outline, ...]:
+    """Rings of the provinces and states that have presets, read once, small before large."""
+    rings = [_outline(row) for row in rows_of("subdivisions.csv")]
+    return tuple(sorted(rings, key=lambda o: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1])))
+
+
 def _outline(row: dict[str, str]) -> Outline:
     corners = [tuple(map(int, pair.split(","))) for pair in row["ring"].split()]
     lon = tuple(x / MILLI for x, _ in corners)
@@ -52,7 +60,19 @@ def _outline(row: dict[str, str]) -> Outline:
 
 def country_at(lon: float, lat: float) -> Found | None:
     """The country at a point [degrees]; on the sea the nearest coast within 20 km, else None."""
-    near = _near(lon, lat)
+    return _found(lon, lat, outlines())
+
+
+def subdivision_at(lon: float, lat: float, *, country: str) -> Found | None:
+    """The province or state of a country at a point; None where the country has no presets of any.
+
+    The country is known already, so a point between two coarse outlines goes to the nearest.
+    """
+    return _found(lon, lat, [o for o in subdivisions() if o.preset.startswith(f"{country}-")])
+
+
+def _found(lon: float, lat: float, rings: Sequence[Outline]) -> Found | None:
+    near = _near(lon, lat, rings)
     inside = [ring for ring in near if _holds(ring, lon, lat)]
     if inside:
         home = inside[0]
@@ -71,13 +91,13 @@ def country_at(lon: float, lat: float) -> Found | None:
     return Found(home.preset, home.country, tuple(sorted(others)))
 
 
-def _near(lon: float, lat: float) -> list[Outline]:
+def _near(lon: float, lat: float, rings: Sequence[Outline]) -> list[Outline]:
     """Rings whose box, widened by the coast's reach, holds the point."""
     dy = COAST_KM / KM_PER_DEG
     dx = dy / max(math.cos(math.radians(lat)), 0.05)
     return [
         ring
-        for ring in outlines()
+        for ring in rings
         if ring.box[0] - dx <= lon <= ring.box[2] + dx
         and ring.box[1] - dy <= lat <= ring.box[3] + dy
     ]

@@ -10,17 +10,21 @@ import difflib
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from fabricgen.carbon.conversions import scale_between
 from fabricgen.errors import FormatError, SettingsError
 
 FACTOR_FILES = ("factors.csv", "factors_ember.csv", "factors_estimates.csv")
+DISTRIBUTIONS = ("fixed", "tri", "uniform", "normal", "lognormal", "beta")
 Z_90 = 3.29  # width of the 5-95 % interval of a normal distribution, in standard deviations
+SLICES = 4096  # of equal probability, over which a spread is summed
 LIMIT = 1e-9  # keeps draws of a half-open unit interval away from 0 and 1
 
 
@@ -112,6 +116,58 @@ def read_factor(row: Mapping[str, str], *, where: str) -> Factor:
     )  # fmt: skip
 
 
+def read_own(path: Path) -> dict[str, Factor]:
+    """A user's factors, in the columns of our table; each replaces ours of the same id.
+
+    Numbers are brought into the unit of our row. Columns beyond id, value, low and high may be left
+    out: unit and distribution are then those of our row.
+
+    Raises:
+        FormatError: The file cannot be read, a row has no range, or a unit does not convert.
+        SettingsError: An id that our table does not have.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        raise FormatError(
+            f"{path.name}: cannot be read as a table", "save it as CSV, UTF-8"
+        ) from err
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    rows = list(csv.DictReader(lines))
+    if not rows or "id" not in rows[0]:
+        raise FormatError(
+            f"{path.name}: no column id", "use the columns id, value, low, high, unit"
+        )
+    found: dict[str, Factor] = {}
+    for row in rows:
+        given = {key: value.strip() for key, value in row.items() if key and value}
+        mine = _own(given, where=path.name)
+        if mine.id in found:
+            raise FormatError(f"{path.name}: factor {mine.id} stands twice", "keep one row")
+        found[mine.id] = mine
+    return found
+
+
+def _own(row: Mapping[str, str], *, where: str) -> Factor:
+    ours = factor(row.get("id", "?"))
+    filled = {"unit": ours.unit, "distribution": ours.distribution, "source": where, **row}
+    mine = read_factor(filled, where=where)
+    if mine.distribution not in DISTRIBUTIONS:
+        raise FormatError(
+            f"{where}: factor {mine.id} has the distribution {mine.distribution!r}",
+            f"use one of {', '.join(DISTRIBUTIONS)}",
+        )
+    if not all(math.isfinite(x) for x in (mine.value, mine.low, mine.high)):
+        raise FormatError(f"{where}: factor {mine.id} is not finite", "give three numbers")
+    scale = scale_between(mine.unit, ours.unit, where=f"{where}: factor {mine.id}")
+    return replace(
+        mine, value=mine.value * scale, low=mine.low * scale, high=mine.high * scale,
+        unit=ours.unit, description=row.get("description", ours.description),
+        region=row.get("region", ours.region),
+    )  # fmt: skip
+
+
 def factor(name: str) -> Factor:
     """The factor of an id.
 
@@ -159,6 +215,13 @@ def quantile(of: Factor, p: Tensor) -> Tensor:
         spread = (_logit(of.high) - _logit(of.low)) / Z_90
         return torch.sigmoid(_logit(of.value) + z * spread)
     return _triangular(of, p)
+
+
+@lru_cache(maxsize=2048)
+def sigma(of: Factor) -> float:
+    """Standard deviation of a factor's draws, in its unit."""
+    middles = (torch.arange(SLICES, dtype=torch.float64) + 0.5) / SLICES
+    return float(quantile(of, middles).std(correction=0))
 
 
 def _logit(share: float) -> float:

@@ -1,14 +1,18 @@
-"""Region presets: which factors hold where. One YAML file each in `configs/carbon/region/`."""
+"""Region presets: which factors hold where. One YAML file each in `configs/carbon/region/`.
+
+A file may build on another (`base: cn`) and overlay it; `climates` overlays fields by climate.
+"""
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
 import yaml
 
-from fabricgen.carbon.countries import country_at
+from fabricgen.carbon.countries import country_at, subdivision_at
+from fabricgen.carbon.factors import Factor, table
 from fabricgen.errors import FormatError, SettingsError
 from fabricgen.files import shipped
 
@@ -60,19 +64,61 @@ def region_names() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.startswith(("_", "."))))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def region(name: str) -> Region:
-    """The preset of a name.
+    """The preset of a name, in any case; `NAME/CLIMATE` takes it into another climate.
+
+    `region("us-ny/us-5a")` is the grid of New York with the climate of Buffalo.
 
     Raises:
-        SettingsError: There is none; the nearest name is given.
+        SettingsError: There is no such preset or climate; the nearest name is given.
     """
-    if name not in region_names():
-        near = difflib.get_close_matches(name.lower(), region_names(), n=1)
+    plain, _, climate = name.strip().lower().replace("_", "-").partition("/")
+    if plain not in region_names():
+        near = difflib.get_close_matches(plain, region_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(region_names())}"
         raise SettingsError(f"there is no carbon region {name!r}", hint)
+    fields_of = _fields_of(plain)
+    return region_from(_in_climate(fields_of, climate), where=f"{plain}.yaml")
+
+
+def _fields_of(name: str) -> dict[str, Any]:
+    """Fields of a preset's file over those of its base."""
     path = shipped("configs") / FOLDER / f"{name}.yaml"
-    return region_from(yaml.safe_load(path.read_text(encoding="utf-8")), where=f"{name}.yaml")
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    base = own.pop("base", "")
+    if not base:
+        return dict(own)
+    below = _fields_of(base)
+    # The climate's overlay of the base comes between the base and what the file itself says.
+    overlay = below.get("climates", {}).get(own.get("climate", below["climate"]), {})
+    return {**below, **overlay, **own}
+
+
+def _in_climate(fields_of: dict[str, Any], climate: str) -> dict[str, Any]:
+    """Fields with the climate's overlay on top if one is asked for, and with ids made full."""
+    climates = fields_of.pop("climates", {})
+    if climate:
+        known = climates_of(str(fields_of["country"]))
+        if climate not in known:
+            near = difflib.get_close_matches(climate, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+            raise SettingsError(f"{fields_of['name']} has no climate {climate!r}", hint)
+        name = f"{fields_of['name']}/{climate}"
+        fields_of = {**fields_of, **climates.get(climate, {}), "climate": climate, "name": name}
+    code = fields_of.get("climate", "")
+    eui = {
+        use: {what: str(row).replace("{climate}", code) for what, row in rows.items()}
+        for use, rows in fields_of.get("eui", {}).items()
+    }
+    return {**fields_of, "eui": eui}
+
+
+def climates_of(country: str) -> tuple[str, ...]:
+    """Climates of the factor table that a country's presets may take, sorted."""
+    start = {"cn": "cnz-", "us": "us-", "ca": "us-", "jp": "jp-", "au": "au-"}.get(country, "")
+    found = {name.split(".")[1] for name in table() if name.endswith(".hdd18")}
+    return tuple(sorted(code for code in found if code.startswith(start)))
 
 
 def region_from(mapping: Mapping[str, Any], *, where: str = "carbon region") -> Region:
@@ -95,17 +141,6 @@ def region_from(mapping: Mapping[str, Any], *, where: str = "carbon region") -> 
     return Region(**mapping)
 
 
-# Presets below the country, for cities whose rows are in the table: a box that holds the city and
-# its suburbs but no neighbor of note. (west, south, east, north) in degrees.
-CITY_BOXES = {
-    "cn-sh": ("cn", (120.86, 30.69, 122.0, 31.87)),
-    "cn-bj": ("cn", (115.9, 39.45, 117.0, 40.6)),
-    "cn-hl": ("cn", (122.0, 45.2, 131.0, 50.0)),
-    "cn-gd": ("cn", (112.0, 22.4, 114.6, 24.0)),
-    "cn-yn": ("cn", (100.0, 23.5, 104.0, 26.0)),
-}
-
-
 @dataclass(frozen=True)
 class Located:
     """The preset chosen for a place, and why.
@@ -122,9 +157,9 @@ class Located:
 def locate(lon: float, lat: float) -> Located:
     """The preset for a place on earth [degrees, WGS84].
 
-    First by country outline (Natural Earth 1:50m, some 5 km coarse), then by the boxes of the
-    cities that have a preset of their own. The reason tells when a border is near, and when no
-    preset holds and `world` stands in.
+    First by country outline (Natural Earth 1:50m, some 5 km coarse), then, where the country has
+    presets of its provinces or states, by theirs. The reason tells when a border is near, and when
+    no preset holds and `world` stands in.
 
     Raises:
         SettingsError: The coordinates are not degrees.
@@ -134,15 +169,35 @@ def locate(lon: float, lat: float) -> Located:
     found = country_at(lon, lat)
     if found is None:
         return Located("world", "no preset for this country: world averages; set region= to change")
-    reason = f"the site lies in {found.country}"
-    if found.others:
-        reason += f", close to {', '.join(found.others)}; set region= if that is wrong"
-    for name, (country, (west, south, east, north)) in CITY_BOXES.items():
-        if found.preset == country and west <= lon <= east and south <= lat <= north:
-            return Located(name, f"the site lies around {region(name).title}")
-    return Located(found.preset, reason)
+    part = subdivision_at(lon, lat, country=found.preset)
+    others = list(found.others)
+    name, reason = found.preset, f"the site lies in {found.country}"
+    if part is not None and part.preset in region_names():
+        name, reason = part.preset, f"the site lies in {part.country}, {found.country}"
+        others += part.others
+    if others:
+        reason += f", close to {', '.join(others)}; set region= if that is wrong"
+    return Located(name, reason)
 
 
 def region_for(lon: float, lat: float) -> str:
     """Name of the preset for a place on earth [degrees, WGS84]; see `locate`."""
     return locate(lon, lat).name
+
+
+def with_factors(of: Region, own: Mapping[str, Factor]) -> Region:
+    """A region in which a user's own factors replace those of the same ids.
+
+    Args:
+        of: The region.
+        own: By id, as `factors.read_own` gives them.
+    """
+    mine = {
+        name: {
+            "value": row.value, "low": row.low, "high": row.high, "source": row.source,
+            "distribution": row.distribution, "year": row.year, "confirmed": row.confirmed,
+            "note": row.note,
+        }
+        for name, row in own.items()
+    }  # fmt: skip
+    return replace(of, factors={**of.factors, **mine})

@@ -9,9 +9,13 @@ from fabricgen.errors import FormatError, SettingsError
 
 CITIES = {
     "fi": (24.94, 60.17), "cn-sh": (121.47, 31.23), "cn-bj": (116.4, 39.9), "uk": (-0.12, 51.5),
-    "de": (8.68, 50.11), "pl": (18.63, 54.35), "fr": (2.35, 48.86), "us": (-74.0, 40.71),
-    "jp": (139.7, 35.68), "sg": (103.85, 1.29), "au": (151.2, -33.87), "ie": (-6.26, 53.35),
-    "br": (-46.63, -23.55), "ca": (-123.1, 49.25), "hk": (114.17, 22.3), "cn": (104.06, 30.67),
+    "de": (8.68, 50.11), "pl": (18.63, 54.35), "fr": (2.35, 48.86), "us-ny": (-74.0, 40.71),
+    "jp": (139.7, 35.68), "sg": (103.85, 1.29), "au-nsw": (151.2, -33.87), "ie": (-6.26, 53.35),
+    "br": (-46.63, -23.55), "ca": (-123.1, 49.25), "hk": (114.17, 22.3), "cn-sc": (104.06, 30.67),
+    "us-il": (-87.63, 41.88), "us-ca": (-118.24, 34.05), "us-hi": (-157.86, 21.31),
+    "us-ak": (-149.9, 61.2), "au-tas": (147.33, -42.88), "au-nt": (130.84, -12.46),
+    "cn-gd": (113.55, 22.27), "cn-js": (120.62, 31.31), "cn-xj": (87.6, 43.8),
+    "cn-hi": (110.3, 20.03), "lv": (24.1, 56.95), "mt": (14.51, 35.9), "hr": (15.98, 45.81),
     "ch": (6.14, 46.2), "eu": (20.46, 44.8), "world": (36.82, -1.29), "se": (18.07, 59.33),
     "at": (16.37, 48.2), "es": (2.17, 41.39), "ee": (24.75, 59.44), "no": (10.75, 59.91),
 }  # fmt: skip
@@ -35,6 +39,49 @@ def test_a_harbor_belongs_to_its_coast():
 def test_coordinates_that_are_not_degrees_are_refused():
     with pytest.raises(SettingsError, match="are not degrees; give longitude, then latitude"):
         locate(385000.0, 6672000.0)
+
+
+def test_a_province_says_its_country_and_its_neighbors():
+    assert locate(116.4, 39.9).reason == "the site lies in Beijing, China"
+    assert "close to New Jersey" in locate(-74.0, 40.71).reason
+
+
+def test_names_are_read_in_any_case():
+    assert region("CN-SH") is not None and region("CN-SH").name == "cn-sh"
+    assert region("us_ny").electricity == region("US-NY").electricity
+
+
+def test_a_preset_may_be_taken_into_another_climate():
+    chengdu, mountains = region("cn-sc"), region("CN-SC/CNZ-C")
+    assert (mountains.climate, mountains.electricity) == ("cnz-c", chengdu.electricity)
+    assert mountains.eui["office"]["heat"] == "eui.cn.cnz-c.heat"
+    assert "heat" not in chengdu.eui["office"]
+    assert region("us-ny/us-5a").soil_climate == "cool_temperate_moist"
+
+
+def test_a_climate_that_does_not_fit_is_refused():
+    with pytest.raises(SettingsError, match="us-ny has no climate 'us-5x'; did you mean us-5"):
+        region("us-ny/us-5x")
+    with pytest.raises(SettingsError, match="has no climate 'cnz-c'"):
+        region("us-ny/cnz-c")
+
+
+def test_every_province_state_and_member_of_the_union_has_a_preset():
+    names = set(region_names())
+    assert len([n for n in names if n.startswith("cn-") and "grid" not in n]) == 31
+    assert len([n for n in names if n.startswith("cn-grid-")]) == 7
+    assert {f"au-{s}" for s in ("nsw", "vic", "qld", "sa", "wa", "tas", "nt", "act")} <= names
+    assert set(
+        ["at", "be", "bg", "hr", "cy", "cz", "dk", "ee", "fi", "fr", "de", "gr", "hu", "ie", "it", "lv", "lt", "lu", "mt", "nl", "pl", "pt", "ro", "sk", "si", "es", "se"]
+    ) <= names  # fmt: skip
+    assert {"uk", "us", "jp", "sg"} <= names and len([n for n in names if n[:3] == "us-"]) >= 49
+
+
+def test_outlines_of_provinces_and_states_belong_to_presets():
+    from fabricgen.carbon.countries import subdivisions
+
+    without = {ring.preset for ring in subdivisions()} - set(region_names())
+    assert without <= {"us-wa", "us-or"}
 
 
 @pytest.mark.parametrize("name", region_names())
