@@ -8,7 +8,7 @@ import torch
 
 from fabricgen.carbon import operation
 from fabricgen.carbon.cohort import Growth, cohort
-from fabricgen.carbon.form_fields import crofton
+from fabricgen.form.fields import crofton
 
 TABLE = Path(__file__).parents[1] / "golden" / "carbon" / "check-values.csv"
 ROWS = [
