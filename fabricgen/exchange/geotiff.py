@@ -1,31 +1,183 @@
-"""A plan as pixels: the surface of each, and the height on it."""
+"""A plan as pixels, both ways: the surface of each, the height on it, and where the site is.
 
+Two forms are read. Labels, as we write them: band 1 the surface, band 2 the height, band 3 (optional)
+the site. Shares: bands 1 to 8 the share of each surface in the order of `surfaces.SURFACES`, band 9
+the height in meters; a pixel without any share has no data.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rasterio
+import torch
 from rasterio.crs import CRS
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
+from torch import Tensor
 
+from fabricgen.errors import FormatError, InputError
 from fabricgen.files import atomic_file
-from fabricgen.layout import Frame, Layout
-from fabricgen.surfaces import COLORS, LABELS, SURFACES
+from fabricgen.layout import MAX_HEIGHT_M, Frame, Layout, check
+from fabricgen.surfaces import BIT, COLORS, LABELS, SURFACES
 
 NO_DATA = 255
 DECIMETER = 0.1
+MAX_PIXELS = 8192 * 8192
+SUM_TOLERANCE = 1e-2  # rounding of shares in a file
 
 
-def write_geotiff(layout: Layout, frame: Frame, path: Path, *, item: int = 0) -> None:
-    """Write a layout as a GeoTIFF of two bands, whole or not at all.
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """A layout out of a file.
+
+    Attributes:
+        layout: (1, 8, rows, cols).
+        frame: Where it lies.
+        inside: What is to be scored, (1, rows, cols) bool: the site where the file tells it, else
+            all that has data.
+    """
+
+    layout: Layout
+    frame: Frame
+    inside: Tensor
+
+
+def read_geotiff(path: Path) -> Raster:
+    """Read a raster of labels or of shares.
+
+    Raises:
+        FormatError: The file is no raster of these forms, or holds values that mean nothing.
+        InputError: Its grid is not in meters, not square, or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"{path.name}: no such file", "give the path of a GeoTIFF")
+    try:
+        with rasterio.open(path) as source:
+            frame = _frame(source, path.name)
+            bands, floating = source.count, np.dtype(source.dtypes[0]).kind == "f"
+            grid = source.read(out_dtype=np.float32)  # (bands, rows, cols)
+            scale = source.scales[1] if bands > 1 else 1.0
+    except RasterioError as err:
+        raise FormatError(f"{path.name}: is no raster, or is cut short", "export it again") from err
+    if bands == len(SURFACES) + 1 and floating:
+        layout = _of_shares(grid, frame.pixel_m, path.name)
+        return Raster(layout, frame, layout.allowed > 0)
+    if bands in (2, 3):
+        layout = _of_labels(grid, scale, frame.pixel_m, path.name)
+        inside = layout.allowed > 0
+        return Raster(layout, frame, inside if bands == 2 else _site(grid[2], inside, path.name))
+    raise FormatError(
+        f"{path.name}: has {bands} bands of {source.dtypes[0]}",
+        "give surface and height as integers, or eight shares and the height as floats",
+    )
+
+
+def _frame(source: rasterio.DatasetReader, name: str) -> Frame:
+    """The grid of a file as a frame: projected, in meters, square pixels, turned or not."""
+    if source.crs is None:
+        raise InputError(f"{name}: no coordinate system", "save it with a CRS in meters")
+    unit = source.crs.linear_units.lower()
+    if not source.crs.is_projected or unit not in ("metre", "meter", "m"):
+        raise InputError(
+            f"{name}: its coordinates are not in meters ({source.crs.to_string()})",
+            "reproject it, for example to the UTM zone of the site",
+        )
+    a, b, c, d, e, f = tuple(source.transform)[:6]
+    pixel_m = float(np.hypot(a, d))
+    if not np.allclose((b, e), (d, -a), atol=1e-6 * max(pixel_m, 1e-9)) or pixel_m == 0:
+        raise InputError(f"{name}: its pixels are not square", "resample it")
+    if source.width * source.height > MAX_PIXELS:
+        raise InputError(f"{name}: {source.height} x {source.width} pixels", "cut it into parts")
+    angle_deg = float(np.degrees(np.arctan2(-d, a)))
+    return Frame(
+        source.crs.to_string(), c, f, angle_deg, round(pixel_m, 9), source.height, source.width
+    )
+
+
+def _of_labels(grid: np.ndarray, scale: float, pixel_m: float, name: str) -> Layout:
+    """A hard layout from surface and height."""
+    surface = grid[0]
+    odd = ~np.isin(surface, [*range(len(SURFACES)), NO_DATA])
+    if odd.any():
+        row, col = np.argwhere(odd)[0]
+        raise FormatError(
+            f"{name}: surface {surface[row, col]:g} at row {row}, column {col}",
+            f"use 0 to 7 ({', '.join(SURFACES)}), and {NO_DATA} for no data",
+        )
+    data = surface != NO_DATA
+    unknown = grid[1] == np.iinfo(np.uint16).max
+    height = _heights(np.where(unknown, 0, grid[1] * scale), name)
+    cover = (surface[None] == np.arange(len(SURFACES))[:, None, None]).astype(np.float32)
+    return _layout(cover, height, data & ~unknown, pixel_m)
+
+
+def _of_shares(grid: np.ndarray, pixel_m: float, name: str) -> Layout:
+    """A soft layout from eight shares and the height."""
+    cover, height = grid[: len(SURFACES)], _heights(grid[-1], name)
+    if not np.isfinite(cover).all() or (cover < 0).any():
+        row, col = np.argwhere(~(np.isfinite(cover) & (cover >= 0)).all(axis=0))[0]
+        raise FormatError(
+            f"{name}: a share at row {row}, column {col} is negative or no number",
+            "give shares between 0 and 1",
+        )
+    total = cover.sum(axis=0)
+    data = total > 0
+    wrong = data & (np.abs(total - 1) > SUM_TOLERANCE)
+    if wrong.any():
+        row, col = np.argwhere(wrong)[0]
+        raise FormatError(
+            f"{name}: the surfaces sum to {total[row, col]:.3g} at row {row}, column {col}",
+            "give eight shares that sum to 1, or all 0 for no data",
+        )
+    return _layout(cover / np.where(data, total, 1), height, data, pixel_m)
+
+
+def _heights(height_m: np.ndarray, name: str) -> np.ndarray:
+    """Heights held to sense."""
+    wrong = ~(np.isfinite(height_m) & (height_m >= 0) & (height_m <= MAX_HEIGHT_M))
+    if wrong.any():
+        row, col = np.argwhere(wrong)[0]
+        raise FormatError(
+            f"{name}: the height at row {row}, column {col} is {height_m[row, col]:g} m",
+            f"give heights between 0 and {MAX_HEIGHT_M:.0f} m",
+        )
+    return height_m
+
+
+def _layout(cover: np.ndarray, height: np.ndarray, known: np.ndarray, pixel_m: float) -> Layout:
+    shares = torch.from_numpy(cover.astype(np.float32))[None]
+    bits = torch.tensor(BIT, dtype=torch.int64).reshape(1, -1, 1, 1)
+    allowed = ((shares > 0).to(torch.int64) * bits).sum(dim=1).to(torch.uint8)
+    height_known = torch.from_numpy(known)[None]
+    heights = torch.from_numpy(height.astype(np.float32))[None]
+    heights = torch.where(height_known, heights, torch.zeros_like(heights))
+    return check(Layout(shares, heights, allowed, height_known, pixel_m))
+
+
+def _site(band: np.ndarray, data: Tensor, name: str) -> Tensor:
+    inside = torch.from_numpy(band > 0)[None] & data
+    if not bool(inside.any()):
+        raise FormatError(f"{name}: its site band marks no pixel with data", "mark the site by 1")
+    return inside
+
+
+def write_geotiff(
+    layout: Layout, frame: Frame, path: Path, *, item: int = 0, inside: Tensor | None = None
+) -> None:
+    """Write a layout as a GeoTIFF of two or three bands, whole or not at all.
 
     Band 1 is the surface with the largest share (0 building … 7 bare, 255 no data), with colors and
-    names; band 2 is the height in decimeters (scale 0.1, 65535 unknown). The grid may be turned.
+    names; band 2 is the height in decimeters (scale 0.1, 65535 unknown); band 3 is 1 on the site.
+    The grid may be turned.
 
     Args:
         layout: What was drawn, say by `plan.rasterize`.
         frame: Where it lies.
         path: The file to write.
         item: Which layout of the batch.
+        inside: The site among its surroundings, (H, W) bool; None leaves band 3 out.
     """
     cover = layout.cover[item].cpu().numpy()  # (8, H, W)
     surface = np.where(cover.sum(axis=0) > 0, cover.argmax(axis=0), NO_DATA).astype(np.uint16)
@@ -36,7 +188,7 @@ def write_geotiff(layout: Layout, frame: Frame, path: Path, *, item: int = 0) ->
         "driver": "GTiff",
         "width": frame.cols,
         "height": frame.rows,
-        "count": 2,
+        "count": 2 if inside is None else 3,
         "dtype": "uint16",
         "crs": CRS.from_user_input(frame.crs),
         "transform": Affine(*frame.affine()),
@@ -46,9 +198,11 @@ def write_geotiff(layout: Layout, frame: Frame, path: Path, *, item: int = 0) ->
     with atomic_file(Path(path)) as part, rasterio.open(part, "w", **profile) as target:
         target.write(surface, 1)
         target.write(height_dm, 2)
-        target.descriptions = ("surface", "height")
-        target.units = ("", "m")
-        target.scales = (1.0, DECIMETER)
+        names, units, scales = ["surface", "height"], ["", "m"], [1.0, DECIMETER]
+        if inside is not None:
+            target.write(inside.cpu().numpy().astype(np.uint16), 3)
+            names, units, scales = [*names, "site"], [*units, ""], [*scales, 1.0]
+        target.descriptions, target.units, target.scales = tuple(names), tuple(units), tuple(scales)
         target.update_tags(1, **{f"CLASS_{k}": label for k, label in enumerate(LABELS)})
         target.update_tags(surfaces=",".join(SURFACES), no_data=str(NO_DATA))
         target.write_colormap(1, {k: _rgba(color) for k, color in enumerate(COLORS)})

@@ -90,10 +90,10 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
         InputError: No scheme of that name, or several and none named.
     """
     path = Path(path)
+    names = scheme_names(path)
     site = _read_layer(path, "site")
-    if "scheme" not in site.columns or site.empty:
-        raise FormatError(f"{path.name}: its site layer names no scheme", "export the plan again")
-    names = list(site["scheme"])
+    if site.crs is None:
+        raise FormatError(f"{path.name}: no coordinate system", "save it with a CRS in meters")
     if scheme is None and len(names) > 1:
         raise InputError(f"{path.name} holds the schemes {', '.join(names)}", "name one of them")
     name = names[0] if scheme is None else scheme
@@ -106,6 +106,18 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
     if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1:
         shape = shape.geoms[0]
     return Plan(shape, crs, **{key: _one(_read_layer(path, key), key, name, crs) for key in LAYERS})
+
+
+def scheme_names(path: Path) -> list[str]:
+    """Names of the schemes in a GeoPackage that `write_schemes` wrote, in its order.
+
+    Raises:
+        FormatError: The file is no such GeoPackage.
+    """
+    site = _read_layer(Path(path), "site")
+    if "scheme" not in site.columns or site.empty:
+        raise FormatError(f"{path.name}: its site layer names no scheme", "export the plan again")
+    return [str(name) for name in site["scheme"]]
 
 
 def read_meta(path: Path) -> dict[str, object]:

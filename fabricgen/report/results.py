@@ -11,6 +11,7 @@ from fabricgen.carbon import factors
 from fabricgen.design import Run, weights_path
 from fabricgen.exchange import write_geotiff, write_schemes
 from fabricgen.files import atomic_file, atomic_folder, sha256_of
+from fabricgen.plan import site_mask
 from fabricgen.report.html import write_report
 from fabricgen.report.sheet import contact_sheet
 from fabricgen.report.surroundings import surroundings_of
@@ -42,7 +43,10 @@ def write_results(run: Run, out: Path, *, record: Mapping[str, Any]) -> Path:
         with atomic_file(folder / "scores.parquet") as part:
             table.to_parquet(part, index=False)
         for scheme in run.schemes:
-            write_geotiff(scheme.layout, scheme.frame, folder / f"{scheme.name}.tif")
+            inside = site_mask(scheme.plan.site, scheme.frame)
+            write_geotiff(
+                scheme.layout, scheme.frame, folder / f"{scheme.name}.tif", inside=inside
+            )
         write_report(run.schemes, folder / "report.html", run=record, surroundings=around)
         contact_sheet(run.schemes, folder / "contact_sheet.png", around)
         provenance.write(record, folder)
