@@ -22,7 +22,9 @@ Guide = Callable[[Layout], Tensor]  # energy per item (B,), lower is better
 SOFT_M = 0.7  # width of a soft wall; a hard edge blurred by a pixel of 2 m looks like this
 MIN_SHARE = 1e-6
 PATCH_STEP_PX = 8  # patches of boxes come in multiples of this
+ROAD_REACH_M = 7 * SOFT_M  # beyond a road's edge its share is below 0.1 %
 TOUCH_M = 0.6  # boxes nearer than this move together
+MEAN_DECAY, SQUARE_DECAY = 0.9, 0.999  # of the running moments of Adam
 
 
 @dataclass(frozen=True)
@@ -95,24 +97,49 @@ def _patches(
 
 def road_shares(segments: Segments, *, rows: int, cols: int, pixel_m: float) -> tuple:
     """Soft raster of street pieces: carriageways and paths, each (B, rows, cols)."""
-    batch, count = segments.width_m.shape
-    device = segments.width_m.device
-    if count == 0:
-        zero = torch.zeros(batch, rows, cols, device=device)
-        return zero, zero
-    v = (torch.arange(rows, device=device) + 0.5) * pixel_m
-    u = (torch.arange(cols, device=device) + 0.5) * pixel_m
-    u0, v0, u1, v1 = (end[..., None, None] for end in segments.ends.unbind(-1))  # (B, M, 1, 1)
-    step_u, step_v = u1 - u0, v1 - v0
-    du, dv = u - u0, v[:, None] - v0  # (B, M, 1, cols), (B, M, rows, 1)
-    along = (du * step_u + dv * step_v) / (step_u**2 + step_v**2).clamp(min=MIN_SHARE)
-    along = along.clamp(0, 1)  # (B, M, rows, cols)
-    gap = torch.hypot(du - along * step_u, dv - along * step_v)
-    share = torch.sigmoid(((segments.width_m[..., None, None] / 2 - gap) / SOFT_M).clamp(min=-15))
-    share = torch.where(segments.valid[..., None, None], share, 0.0)
-    on_path = (segments.kind == PATH)[..., None, None]
-    roads = torch.where(on_path, 0.0, share).amax(dim=1)
-    return roads, torch.where(on_path, share, 0.0).amax(dim=1)
+    batch = segments.valid.shape[0]
+    item, place = segments.valid.nonzero(as_tuple=True)  # (n,) all pieces of all items in a row
+    ends, half_m = segments.ends[item, place], segments.width_m[item, place] / 2
+    owner, row, col = _around(ends, half_m + ROAD_REACH_M, rows=rows, cols=cols, pixel_m=pixel_m)
+    offset = torch.stack([col + 0.5, row + 0.5], dim=-1) * pixel_m - ends[owner, :2]  # (P, 2)
+    step = ends[:, 2:] - ends[:, :2]
+    square = step.square().sum(-1).clamp(min=MIN_SHARE)
+    along = ((offset * step[owner]).sum(-1) / square[owner]).clamp(0, 1)
+    gap = (offset - along[:, None] * step[owner]).norm(dim=-1)
+    share = torch.sigmoid((half_m[owner] - gap) / SOFT_M)
+    kind = (segments.kind[item, place] == PATH).long()
+    cell = ((kind * batch + item)[owner] * rows + row) * cols + col
+    maps = torch.zeros(2 * batch * rows * cols, device=ends.device)
+    road, path = maps.scatter_reduce(0, cell, share, "amax").view(2, batch, rows, cols)
+    return road, path
+
+
+def _around(
+    ends: Tensor, reach_m: Tensor, *, rows: int, cols: int, pixel_m: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels of the grid in the upright rectangle around each of n segments.
+
+    Args:
+        ends: (n, 4).
+        reach_m: How far the rectangle reaches beyond them, (n,).
+        rows: Of the grid.
+        cols: Of the grid.
+        pixel_m: Edge of a pixel.
+
+    Returns:
+        Segment, row and column of each pixel, (P,) long, segment by segment.
+    """
+    first, second = ends.view(-1, 2, 2).unbind(1)
+    limit = torch.tensor([cols, rows], device=ends.device)
+    low = ((torch.minimum(first, second) - reach_m[:, None]) / pixel_m).floor().long()
+    high = ((torch.maximum(first, second) + reach_m[:, None]) / pixel_m).ceil().long()
+    low, high = low.clamp(min=0), high.minimum(limit)
+    wide, tall = (high - low).clamp(min=0).unbind(-1)  # (n,)
+    count = wide * tall
+    owner = torch.arange(len(ends), device=ends.device).repeat_interleave(count)
+    number = torch.arange(len(owner), device=ends.device) - (count.cumsum(0) - count)[owner]
+    row = number // wide[owner]
+    return owner, low[owner, 1] + row, low[owner, 0] + number - row * wide[owner]
 
 
 def draw(
@@ -244,10 +271,11 @@ def polish(
     ground = proposal.ground.exp()
     blocked = road + path + (~conditions.editable).float()  # (B, H, W)
     size = (groups.shape[0], int(groups.max()) + 1, 4)
-    shift = torch.zeros(size, device=groups.device, requires_grad=True)
-    optimizer = torch.optim.Adam([shift], lr=settings.rate)
+    shift = torch.zeros(size, device=groups.device)
+    moments = (torch.zeros_like(shift), torch.zeros_like(shift))
     start: Tensor | None = None
-    for _ in range(settings.steps):
+    for step in range(1, settings.steps + 1):
+        shift.requires_grad_()
         moved = _moved(boxes, groups, shift, settings)
         built, total, roof_m = box_shares(moved, storey_m, **grid)
         layout = _lay(conditions, built, roof_m, road, path, ground, tree_height_m)
@@ -255,10 +283,21 @@ def polish(
         faults = ((total - built) + total * blocked).sum(dim=(1, 2)) / area.clamp(min=1)
         start = faults.detach() if start is None else start
         energy = guide(layout) + 20 * (faults - start).clamp(min=0)
-        optimizer.zero_grad()
-        energy.sum().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return replace(proposal, boxes=_moved(boxes, groups, shift.detach(), settings))
+        (slope,) = torch.autograd.grad(energy.sum(), shift)
+        shift = shift.detach() - settings.rate * _adam(slope, moments, step)
+    return replace(proposal, boxes=_moved(boxes, groups, shift, settings))
+
+
+def _adam(slope: Tensor, moments: tuple[Tensor, Tensor], step: int) -> Tensor:
+    """Direction of Adam's step (Kingma and Ba 2015, algorithm 1); moments are updated in place.
+
+    By hand, since the first use of `torch.optim` loads a compiler for a second.
+    """
+    mean, square = moments
+    mean.lerp_(slope, 1 - MEAN_DECAY)
+    square.mul_(SQUARE_DECAY).addcmul_(slope, slope, value=1 - SQUARE_DECAY)
+    scale = (square / (1 - SQUARE_DECAY**step)).sqrt() + 1e-8
+    return mean / (1 - MEAN_DECAY**step) / scale
 
 
 def _moved(boxes: Boxes, groups: Tensor, shift: Tensor, settings: PolishSettings) -> Boxes:
