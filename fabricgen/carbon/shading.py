@@ -1,0 +1,409 @@
+"""Sky and sun on a height field: sky view factor, shadows, sunlit walls (carbon-model section 7).
+
+Every routine marches over the field by whole pixels, as UMEP's shadow casting does: in step i the
+field moves i pixels along the axis nearer to the direction and the rounded share across it. With
+`sharpness` the largest obstruction is a smooth one and gradients reach every obstacle; without it
+the maximum is exact, which is what scores use. Beyond the image nothing stands.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fabricgen.carbon.sun import Sun, season_suns
+from fabricgen.errors import SettingsError
+
+STEERING_STEPS = (1, 2, 4, 8, 16, 32, 64)  # equation 7.2: few, ever longer steps, for the loop
+EYE_M = 1.5  # where sky is seen from on open ground
+LIT_SOFTNESS_M = 0.5  # how sharp a shadow's edge is on a wall; tau of equation 7.4
+WALL_SMOOTH_M = 0.01  # e of the smooth step between two heights
+NEVER_M = -1e4  # height of what does not stand there
+ZENITH_DEG = 89.5  # from here up nothing casts shade
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a march: how far the field moves [pixels] and how far that is along the ray."""
+
+    rows: int
+    cols: int
+    distance_px: float
+
+
+def ray(azimuth_deg: float, steps: Sequence[int]) -> tuple[Step, ...]:
+    """The pixels that a ray passes, in its main direction one by one.
+
+    Args:
+        azimuth_deg: Where the ray goes, clockwise from the image's up.
+        steps: Pixels along the main axis, ascending.
+    """
+    turn = math.radians(azimuth_deg % 360)
+    sin, cos = math.sin(turn), math.cos(turn)
+    across = abs(sin) >= abs(cos) - 1e-9 and azimuth_deg % 180 < 135 - 1e-9  # 45…135, 225…315
+    main, other = (sin, cos) if across else (cos, sin)
+    slope = abs(other / main)
+    found = []
+    for step in steps:
+        along = int(math.copysign(step, main))
+        aside = int(math.copysign(math.floor(step * slope + 0.5), other))
+        rows, cols = (-aside, along) if across else (-along, aside)
+        found.append(Step(rows, cols, step / abs(main)))
+    return tuple(found)
+
+
+def all_steps(field: Tensor, pixel_m: float, reach_m: float) -> tuple[int, ...]:
+    """Every whole pixel up to a reach, but not beyond the image."""
+    return tuple(range(1, min(round(reach_m / pixel_m), max(field.shape[-2:]) - 1) + 1))
+
+
+def _march(field: Tensor, azimuth_deg: float, steps: Sequence[int]) -> list[Step]:
+    """The steps of a ray that do not leave the image from everywhere."""
+    rows, cols = field.shape[-2:]
+    found = ray(azimuth_deg, steps)
+    return [step for step in found if abs(step.rows) < rows and abs(step.cols) < cols]
+
+
+def _shifted(field: Tensor, march: Sequence[Step]) -> list[Tensor]:
+    """The field as seen from each pixel one step further, each (B, H, W)."""
+    rows, cols = field.shape[-2:]
+    up = max(0, *(-step.rows for step in march))
+    down = max(0, *(step.rows for step in march))
+    left = max(0, *(-step.cols for step in march))
+    right = max(0, *(step.cols for step in march))
+    wide = torch.nn.functional.pad(field, (left, right, up, down), value=NEVER_M)
+    return [
+        wide[
+            :,
+            up + step.rows : up + step.rows + rows,
+            left + step.cols : left + step.cols + cols,
+        ]
+        for step in march
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What is looked for along a march: the largest of (seen - eye) * per - drop, or the floor."""
+
+    march: Sequence[Step]
+    per: Sequence[float]
+    drop: Sequence[float]
+    floor: float
+
+    def values(self, field: Tensor, eye: Tensor) -> list[Tensor]:
+        """The value of every step, each (B, H, W)."""
+        seen = _shifted(field, self.march)
+        return [
+            (there - eye) * per - drop
+            for there, per, drop in zip(seen, self.per, self.drop, strict=True)
+        ]
+
+    def largest(self, field: Tensor, eye: Tensor) -> Tensor:
+        """The true maximum, (B, H, W).
+
+        The winner is found without a graph and then read once: a gradient through every step
+        would cost ten times as much and reach the same pixels.
+        """
+        if not self.march:
+            return torch.full_like(field, self.floor)
+        with torch.no_grad():
+            best = torch.full_like(field, self.floor)
+            winner = torch.full_like(field, len(self.march), dtype=torch.int16)
+            for index, value in enumerate(self.values(field.detach(), eye.detach())):
+                winner.masked_fill_(value > best, index)
+                best = torch.maximum(best, value)
+        if not (field.requires_grad or eye.requires_grad):
+            return best
+        return self._read(field, eye, winner.long())
+
+    def _read(self, field: Tensor, eye: Tensor, winner: Tensor) -> Tensor:
+        rows, cols = field.shape[-2:]
+        # One more line for places where nothing is above the floor.
+        jumps = [step.rows * cols + step.cols for step in self.march] + [0]
+        jump = torch.tensor(jumps, device=field.device)[winner].flatten(1)
+        own = torch.arange(rows * cols, device=field.device)
+        seen = field.flatten(1).gather(1, own + jump).view_as(field)
+        per = field.new_tensor([*self.per, 0.0])[winner]
+        drop = field.new_tensor([*self.drop, -self.floor])[winner]
+        return (seen - eye) * per - drop
+
+
+def obstruction_m(
+    building_m: Tensor, canopy_m: Tensor, *, opacity: float, sharpness: float = 5.0
+) -> Tensor:
+    """What stands in the way, buildings and trees (equation 7.1), (B, H, W) [m].
+
+    Args:
+        building_m: Building share times height, (B, H, W).
+        canopy_m: Tree share times crown height, (B, H, W).
+        opacity: Share of light that crowns hold back; lowers their height.
+        sharpness: b of the smooth maximum [1/m], at most ln 2 / b below the true one.
+    """
+    both = torch.stack([building_m, opacity * canopy_m])
+    return (torch.logsumexp(sharpness * both, dim=0) - math.log(2)) / sharpness
+
+
+def sky_view_factor(
+    height_m: Tensor,
+    pixel_m: float,
+    *,
+    eye_m: Tensor | float | None = None,
+    directions: int = 16,
+    steps: Sequence[int] | None = None,
+    reach_m: float = 128.0,
+    sharpness: float | None = None,
+) -> Tensor:
+    """Share of the sky that a level surface sees, cosine weighted (equations 7.2 and 7.3).
+
+    The horizon is looked up in some directions; where it stands at angle beta, sin² beta of that
+    direction's sky is lost.
+
+    Args:
+        height_m: What stands in the way, (B, H, W); may lie on sloping ground.
+        pixel_m: Edge of a pixel.
+        eye_m: Height it is seen from, (B, H, W) or one; None for the surface itself, but at
+            least 1.5 m above open ground.
+        directions: Number of directions around.
+        steps: Pixels to look at in each; None for every one up to `reach_m`.
+        reach_m: How far to look where `steps` is None.
+        sharpness: b of the smooth maximum over tan beta; None for the true maximum. 20 shows up
+            to ln(number of steps) / 20 too little horizon.
+
+    Returns:
+        (B, H, W), 0…1.
+
+    Raises:
+        SettingsError: Fewer than 4 directions.
+    """
+    if directions < 4:
+        raise SettingsError(f"{directions} directions of sky", "give 4 or more")
+    eye = torch.clamp(height_m, min=EYE_M) if eye_m is None else eye_m
+    eye = torch.as_tensor(eye, dtype=height_m.dtype, device=height_m.device)
+    if steps is None:
+        steps = all_steps(height_m, pixel_m, reach_m)
+    lost = torch.zeros_like(height_m)
+    for turn in range(directions):
+        march = _march(height_m, 360.0 * turn / directions, steps)
+        per_m = [1 / (step.distance_px * pixel_m) for step in march]
+        if sharpness is None or not march:
+            search = _Search(march, per_m, [0.0] * len(march), floor=0.0)
+            tan = search.largest(height_m, eye)
+        else:
+            tan = _soft_horizon(_shifted(height_m, march), eye, per_m, sharpness)
+        lost = lost + tan * tan / (1 + tan * tan)
+    return 1 - lost / directions
+
+
+def _soft_horizon(
+    seen: list[Tensor], eye: Tensor, per_m: Sequence[float], sharpness: float
+) -> Tensor:
+    """Tangent of the horizon as LME of softplus (equation 7.2), (B, H, W), above 0."""
+    soft = torch.nn.functional.softplus
+    slopes = [
+        soft(there - eye, beta=sharpness) * per for there, per in zip(seen, per_m, strict=True)
+    ]
+    smooth = torch.logsumexp(sharpness * torch.stack(slopes), dim=0)
+    return (smooth - math.log(len(slopes))) / sharpness
+
+
+def shadow_height_m(
+    height_m: Tensor,
+    pixel_m: float,
+    *,
+    azimuth_deg: float,
+    altitude_deg: float,
+    steps: Sequence[int] | None = None,
+    sharpness: float | None = None,
+) -> Tensor:
+    """Up to which height each place lies in the shade of what stands around it.
+
+    One march serves every height: a point of a wall or roof is sunlit where it is higher.
+
+    Args:
+        height_m: What casts shade, (B, H, W).
+        pixel_m: Edge of a pixel.
+        azimuth_deg: Of the sun, clockwise from the image's up.
+        altitude_deg: Of the sun.
+        steps: Pixels to look at; None for every one that could cast shade here.
+        sharpness: b of the smooth maximum [1/m]; None for the true one. At most ln(steps) / b
+            too high.
+
+    Returns:
+        (B, H, W) [m]; far below the ground where nothing shades.
+
+    Raises:
+        SettingsError: The sun stands below the horizon.
+    """
+    if altitude_deg <= 0:
+        raise SettingsError(f"the sun at {altitude_deg:g} degrees", "it must be above 0")
+    if altitude_deg >= ZENITH_DEG:
+        return torch.full_like(height_m, NEVER_M)
+    rise = pixel_m * math.tan(math.radians(altitude_deg))  # per pixel along the ray
+    if steps is None:
+        relief_m = float(height_m.detach().amax() - height_m.detach().amin())
+        steps = all_steps(height_m, pixel_m, pixel_m * math.ceil(relief_m / rise))
+    march = _march(height_m, azimuth_deg, steps)
+    drops = [step.distance_px * rise for step in march]
+    search = _Search(march, [1.0] * len(march), drops, floor=NEVER_M)
+    ground = torch.zeros((), dtype=height_m.dtype, device=height_m.device)
+    if sharpness is None or not march:
+        return search.largest(height_m, ground)
+    return torch.logsumexp(sharpness * torch.stack(search.values(height_m, ground)), 0) / sharpness
+
+
+def sunlit(height_m: Tensor, pixel_m: float, *, azimuth_deg: float, altitude_deg: float) -> Tensor:
+    """Which surfaces the sun reaches, (B, H, W) bool (equation 7.5); roofs like ground."""
+    shade = shadow_height_m(height_m, pixel_m, azimuth_deg=azimuth_deg, altitude_deg=altitude_deg)
+    return shade <= height_m
+
+
+@dataclass(frozen=True, eq=False)
+class Shading:
+    """Share of the beam on walls that gets past what stands around them, each (B,).
+
+    An isolated block without trees has 1 in both: a wall that turns away from the sun is no shade.
+
+    Attributes:
+        cooling: F_sh of equation 6.5, season of cooling.
+        heating: F_sol of equation 6.4, season of heating.
+    """
+
+    cooling: Tensor
+    heating: Tensor
+
+
+def shading_factors(  # noqa: PLR0913
+    building_m: Tensor,
+    canopy_m: Tensor,
+    pixel_m: float,
+    *,
+    latitude_deg: float,
+    passes: tuple[float | Tensor, float | Tensor],
+    north_deg: float = 0.0,
+    counts: Tensor | None = None,
+    steps: Sequence[int] | None = None,
+    sharpness: float | None = None,
+    every_h: float = 2.0,
+) -> Shading:
+    """Shading of walls and windows by buildings and trees around them (carbon-model 7.2, 7.3).
+
+    Walls are the steps of the height field along rows and columns, as long as they are high, each
+    with the beam that falls on it; of each the part above the shadow of buildings counts, and
+    above that of crowns in full, below it as much as passes them.
+
+    A tile of 128 x 128 pixels takes 0.06 s on one core, 0.08 s with gradients: for scores. In a
+    loop, pool both heights to 4 m pixels and take `STEERING_STEPS` and `every_h=4`: 2 ms, 6 with
+    gradients, at up to 0.1 too little shade.
+
+    Args:
+        building_m: Building share times height, (B, H, W).
+        canopy_m: Tree share times crown height, (B, H, W).
+        pixel_m: Edge of a pixel.
+        latitude_deg: North positive.
+        passes: Share of the beam that crowns let through in the season of cooling and of heating;
+            factors `shade.tree.leaf_on` and `shade.tree.leaf_off`.
+        north_deg: Bearing of the image's up, clockwise from north.
+        counts: 1 where a wall's foot counts, (B, H, W) or (1, H, W); None for everywhere.
+        steps: As in `shadow_height_m`; `STEERING_STEPS` in the loop.
+        sharpness: As in `shadow_height_m`.
+        every_h: Hours between suns.
+
+    Returns:
+        Both factors; 1 where there is no wall, or no sun in the season.
+
+    Raises:
+        SettingsError: Latitude or step is out of range.
+    """
+    walls = _Walls(building_m, canopy_m, pixel_m, counts, steps, sharpness)
+    return Shading(*(
+        walls.lit_share(season_suns(latitude_deg, season, every_h=every_h), north_deg, through)
+        for season, through in zip(("cooling", "heating"), passes, strict=True)
+    ))  # fmt: skip
+
+
+# Sides of a pixel that a wall may stand on: its outward direction (columns, rows up).
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+LEAST_FACING = 1e-6  # a sun along the wall brings nothing
+
+
+@dataclass(frozen=True, eq=False)
+class _Walls:
+    building_m: Tensor
+    canopy_m: Tensor
+    pixel_m: float
+    counts: Tensor | None
+    steps: Sequence[int] | None
+    sharpness: float | None
+
+    def lit_share(self, suns: Sequence[Sun], north_deg: float, passes: float | Tensor) -> Tensor:
+        """Beam that reaches walls over the beam on them without anything around, (B,)."""
+        lit = self.building_m.new_zeros(self.building_m.shape[0])
+        free = torch.zeros_like(lit)
+        for sun in suns:
+            found, unshaded = self._under(sun, north_deg, passes)
+            lit, free = lit + found, free + unshaded
+        known = free > 0
+        return torch.where(known, lit / torch.where(known, free, torch.ones_like(free)), 1.0)
+
+    def _under(self, sun: Sun, north_deg: float, passes: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Beam on all walls from one sun, with what stands around and without, each (B,)."""
+        azimuth = sun.azimuth_deg - north_deg
+        solid, crowns = (
+            shadow_height_m(
+                field,
+                self.pixel_m,
+                azimuth_deg=azimuth,
+                altitude_deg=sun.altitude_deg,
+                steps=self.steps,
+                sharpness=self.sharpness,
+            )
+            for field in (self.building_m, self.canopy_m)
+        )
+        either = torch.maximum(solid, crowns)
+        turn, level = math.radians(azimuth), math.cos(math.radians(sun.altitude_deg))
+        lit = self.building_m.new_zeros(self.building_m.shape[0])
+        free = torch.zeros_like(lit)
+        foot = self.building_m
+        for (right, up), top in self.tops_m.items():
+            facing = right * math.sin(turn) + up * math.cos(turn)
+            if facing <= LEAST_FACING:
+                continue
+            weight = sun.weight * level * facing
+            seen = passes * _above(foot, top, solid) + (1 - passes) * _above(foot, top, either)
+            lit = lit + weight * self._sum(seen)
+            free = free + weight * self._sum(top - foot)
+        return lit, free
+
+    @cached_property
+    def tops_m(self) -> dict[tuple[int, int], Tensor]:
+        """Top of the wall behind each pixel by the side it faces; its foot where there is none."""
+        foot = self.building_m
+        wide = torch.nn.functional.pad(foot[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+        rows, cols = foot.shape[-2:]
+        found = {}
+        for right, up in SIDES:
+            step = wide[:, 1 + up : 1 + up + rows, 1 - right : 1 - right + cols] - foot
+            smooth = torch.sqrt(step * step + WALL_SMOOTH_M**2) - WALL_SMOOTH_M
+            found[right, up] = foot + (smooth + step).clamp(min=0) / 2
+        return found
+
+    def _sum(self, field: Tensor) -> Tensor:
+        return (field if self.counts is None else field * self.counts).sum(dim=(1, 2))
+
+
+def _above(foot_m: Tensor, top_m: Tensor, shade_m: Tensor) -> Tensor:
+    """Length of a wall above a shadow whose edge is half a meter soft, (B, H, W) [m].
+
+    As the integral of equation 7.4 over the wall's height, with an algebraic edge instead of a
+    logistic one (a tenth of the time): exactly 0 without a wall, all of it far above the shadow.
+    """
+    return _ramp(top_m - shade_m) - _ramp(foot_m - shade_m)
+
+
+def _ramp(x: Tensor) -> Tensor:
+    """Smooth max(x, 0), at most half of the softness above it. Any shape."""
+    return (x + torch.sqrt(x * x + LIT_SOFTNESS_M**2)) / 2
