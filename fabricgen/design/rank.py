@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
+from torch import Tensor
 
-from fabricgen.design.scheme import Scheme
-from fabricgen.design.score import net_draws
-
-SURE = 0.95  # a scheme is called better when it is in this share of the draws of the factors
+from fabricgen.carbon.uncertainty import SURE, beats, net_draws
+from fabricgen.design.scheme import Scheme, Score
 
 
 def rank(schemes: Sequence[Scheme]) -> list[Scheme]:
@@ -34,12 +32,18 @@ def rank(schemes: Sequence[Scheme]) -> list[Scheme]:
 
 def intensity(scheme: Scheme) -> float:
     """Net carbon per floor area [kgCO2e/m2 GFA/yr]: fewer buildings are no saving."""
-    floor_m2 = scheme.score.indicators["gross_floor_area_m2"]
-    return scheme.score.net_kgco2e_per_year / max(floor_m2, 1.0)
+    return scheme.score.net_kgco2e_per_year / _floor_m2(scheme.score)
 
 
 def surely_worse(scheme: Scheme, other: Scheme) -> bool:
     """Whether a scheme's net per floor area is above another's in nearly every draw."""
-    mine = net_draws(scheme.score.ledger) / max(scheme.score.indicators["gross_floor_area_m2"], 1)
-    its = net_draws(other.score.ledger) / max(other.score.indicators["gross_floor_area_m2"], 1)
-    return float(np.mean((mine > its).numpy())) >= SURE
+    return beats(intensity_draws(other.score), intensity_draws(scheme.score)) >= SURE
+
+
+def intensity_draws(score: Score) -> Tensor:
+    """Net per floor area in each draw of the factors, (D,) [kgCO2e/m2 GFA/yr]."""
+    return net_draws(score.ledger) / _floor_m2(score)
+
+
+def _floor_m2(score: Score) -> float:
+    return max(score.indicators["gross_floor_area_m2"], 1.0)

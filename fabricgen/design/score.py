@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
 from fabricgen import carbon
-from fabricgen.carbon import Ledger
 from fabricgen.design.scheme import Score
 from fabricgen.form.indicators import of_plan
 from fabricgen.layout import Frame, Layout, compose
@@ -44,8 +41,3 @@ def score(
     )
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
     return Score(of_plan(plan), ledger, (low, middle, high)), layout
-
-
-def net_draws(ledger: Ledger) -> torch.Tensor:
-    """Net in each draw of the factors, (D,) [kgCO2e/yr]; draw d is the same world for all."""
-    return (ledger.amounts("emission") - ledger.amounts("sink"))[0, 1:].detach()

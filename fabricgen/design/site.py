@@ -210,7 +210,13 @@ def wall_angle_deg(boundary: BaseGeometry, store: TileStore, city: str) -> float
         turn = boxes[near, 4]  # clockwise on screen, as bearings are
         z = (length * np.exp(4j * turn)).sum()
         return float(np.degrees(np.angle(z) / 4)) + frame.angle_deg
-    step = np.diff(shapely.get_coordinates(boundary), axis=0)
+    return edge_angle_deg(boundary)
+
+
+def edge_angle_deg(shapes: BaseGeometry | np.ndarray) -> float:
+    """Bearing of the dominant direction of polygons' edges, -45…45 degrees from north."""
+    rings = shapely.get_rings(shapes)
+    step = np.concatenate([np.diff(shapely.get_coordinates(ring), axis=0) for ring in rings])
     turn = -np.arctan2(step[:, 1], step[:, 0])
     z = (np.hypot(*step.T) * np.exp(4j * turn)).sum()
     return float(np.degrees(np.angle(z) / 4))

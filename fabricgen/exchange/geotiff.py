@@ -1,8 +1,8 @@
 """A plan as pixels, both ways: the surface of each, the height on it, and where the site is.
 
-Two forms are read. Labels, as we write them: band 1 the surface, band 2 the height, band 3 (optional)
-the site. Shares: bands 1 to 8 the share of each surface in the order of `surfaces.SURFACES`, band 9
-the height in meters; a pixel without any share has no data.
+Two forms are read. Labels, as we write them: band 1 the surface, band 2 the height, band 3 the
+site, which may be missing. Shares: bands 1 to 8 the share of each surface in the order of
+`surfaces.SURFACES`, band 9 the height in meters; a pixel without any share has no data.
 """
 
 from dataclasses import dataclass

@@ -9,8 +9,9 @@ from PIL import Image
 
 from fabricgen.carbon.ledger import Ledger
 from fabricgen.design.scheme import Scheme
-from fabricgen.plan import site_mask
-from fabricgen.report.draw import Drawing, outlines, view_of
+from fabricgen.layout import Frame
+from fabricgen.plan import Plan, site_mask
+from fabricgen.report.draw import Drawing, View, outlines, view_of
 from fabricgen.report.svg import drawing_svg
 
 BEND_KGCO2E_PER_M2_YEAR = 0.3  # below this colors run linear, above it logarithmic
@@ -42,19 +43,55 @@ def shade(net: np.ndarray, reach: float) -> np.ndarray:
 
 def map_svg(scheme: Scheme, net: np.ndarray, *, reach: float, width_px: int) -> str:
     """A map in the frame of its plan, under the outlines of the buildings."""
-    view = view_of(scheme.plan, scheme.frame, margin_m=MARGIN_M)
     inside = site_mask(scheme.plan.site, scheme.frame).numpy()
+    return picture_svg(
+        net, inside, scheme.frame, scheme.plan, reach=reach, width_px=width_px, title=scheme.name
+    )
+
+
+def picture_svg(
+    net: np.ndarray,
+    inside: np.ndarray,
+    frame: Frame,
+    plan: Plan | None,
+    *,
+    reach: float,
+    width_px: int,
+    title: str,
+) -> str:
+    """A map of any layout, turned like its frame.
+
+    Args:
+        net: As from `net_map`.
+        inside: The site, (rows, cols) bool.
+        frame: Of the map.
+        plan: Whose buildings are outlined; None for a raster.
+        reach: Magnitude at the end of the colors.
+        width_px: Width on screen.
+        title: Name of what is shown.
+    """
+    view = _view(inside, frame) if plan is None else view_of(plan, frame, margin_m=MARGIN_M)
     colors = (255 * shade(net, reach)).astype(np.uint8)
     colors[..., 3] = np.where(inside, 255, 0)
-    frame = scheme.frame
     picture = (
         f'<image x="{-view.left_m:.2f}" y="{-view.top_m:.2f}" '
         f'width="{frame.cols * frame.pixel_m:g}" height="{frame.rows * frame.pixel_m:g}" '
         f'preserveAspectRatio="none" style="image-rendering:pixelated" href="{_data_uri(colors)}"/>'
     )
-    drawing = Drawing(view, outlines(scheme.plan, view), ())
-    title = f"net carbon by place, {scheme.name}"
-    return drawing_svg(drawing, width_px=width_px, image=picture, title=title, foot=False)
+    drawing = Drawing(view, () if plan is None else outlines(plan, view), ())
+    return drawing_svg(
+        drawing, width_px=width_px, image=picture, title=f"net carbon by place, {title}", foot=False
+    )
+
+
+def _view(inside: np.ndarray, frame: Frame) -> View:
+    """The part of a frame that holds the site, with a margin."""
+    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    low = np.array([cols[0], rows[0]]) * frame.pixel_m - MARGIN_M
+    high = np.array([cols[-1] + 1, rows[-1] + 1]) * frame.pixel_m + MARGIN_M
+    low = np.maximum(low, 0.0)
+    high = np.minimum(high, np.array([frame.cols, frame.rows]) * frame.pixel_m)
+    return View(frame, *(float(x) for x in (*low, *(high - low))))
 
 
 def legend_stops(reach: float, count: int = 21) -> list[tuple[float, str]]:

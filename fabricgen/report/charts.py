@@ -7,12 +7,17 @@ from html import escape
 
 import numpy as np
 
+from fabricgen.carbon.uncertainty import net_draws
+from fabricgen.design.candidates import Scored
 from fabricgen.design.scheme import Scheme
-from fabricgen.design.score import net_draws
+from fabricgen.report.marks import PALE
+from fabricgen.report.marks import line as _line
+from fabricgen.report.marks import svg as _svg
+from fabricgen.report.marks import text as _text
 from fabricgen.report.tables import NAMES, SHARES, number, per_floor, slices, tonnes, total
 from fabricgen.units import KG_PER_T
 
-INK, PALE, ACCENT = "#4a4440", "#d8d2c9", "#a8442c"
+ACCENT = "#a8442c"
 WIDTH_PX = 960
 LEFT_PX, RIGHT_PX = 132, 118  # room for names and for totals
 BAR_PX, GAP_PX, ROW_PX = 15, 3, 78
@@ -22,7 +27,7 @@ KINDS = ("emission", "sink", "avoided")
 GUIDES = 5  # about this many lines of a scale
 
 
-def ledger_svg(schemes: Sequence[Scheme]) -> str:
+def ledger_svg(schemes: Sequence[Scheme | Scored]) -> str:
     """Emission, sink and avoided of each scheme as bars apart, on one scale, with net's range."""
     reach = [value for scheme in schemes for value in _reach(scheme)]
     low, high = min(reach), max([*reach, 1.0])
@@ -41,14 +46,14 @@ def ledger_svg(schemes: Sequence[Scheme]) -> str:
     return _svg(WIDTH_PX, height, "emission, sink and avoided of each scheme", "".join(parts))
 
 
-def _reach(scheme: Scheme) -> list[float]:
+def _reach(scheme: Scheme | Scored) -> list[float]:
     """All amounts that a scheme's bars must have room for, zero among them."""
     kinds = [abs(total(scheme.score.ledger, kind)) for kind in KINDS]
     net = [scheme.score.net_kgco2e_per_year, *scheme.score.net_range_kgco2e_per_year]
     return [0.0, *(value for value in (*kinds, *net) if not math.isnan(value))]
 
 
-def _row(scheme: Scheme, top: float, at: Callable[[float], float]) -> str:
+def _row(scheme: Scheme | Scored, top: float, at: Callable[[float], float]) -> str:
     """The bars of one scheme; `at` gives the pixel of an amount."""
     ledger = scheme.score.ledger
     parts = [_text(0, top + 12, scheme.name, "b")]
@@ -71,7 +76,7 @@ def _row(scheme: Scheme, top: float, at: Callable[[float], float]) -> str:
     return "".join(parts)
 
 
-def _net(scheme: Scheme, y: float, at: Callable[[float], float]) -> str:
+def _net(scheme: Scheme | Scored, y: float, at: Callable[[float], float]) -> str:
     """Net as a dot with its 5 to 95 % range as a line."""
     net = scheme.score.net_kgco2e_per_year
     low, _, high = scheme.score.net_range_kgco2e_per_year
@@ -191,23 +196,3 @@ def _padded(values: Sequence[float], share: float) -> tuple[float, float]:
     low, high = min(values), max(values)
     pad = share * (high - low) or 0.1 * abs(high) or 1.0
     return low - pad, high + pad
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, color: str, width: float = 0.8) -> str:
-    return (
-        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{color}" '
-        f'stroke-width="{width}"/>'
-    )
-
-
-def _text(x: float, y: float, text: str, look: str = "") -> str:
-    kind = f' class="{look}"' if look else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{kind}>{escape(text)}</text>'
-
-
-def _svg(width: int, height: int, title: str, inside: str) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="{escape(title)}" class="chart" fill="{INK}" '
-        f'font-family="Helvetica, Arial, sans-serif" font-size="11">{inside}</svg>'
-    )

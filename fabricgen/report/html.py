@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from fabricgen.design.rank import SURE
+from fabricgen.carbon.uncertainty import SURE
 from fabricgen.design.scheme import Scheme
 from fabricgen.files import atomic_file
 from fabricgen.form.indicators import BRIEF_KEYS

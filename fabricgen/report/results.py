@@ -44,9 +44,7 @@ def write_results(run: Run, out: Path, *, record: Mapping[str, Any]) -> Path:
             table.to_parquet(part, index=False)
         for scheme in run.schemes:
             inside = site_mask(scheme.plan.site, scheme.frame)
-            write_geotiff(
-                scheme.layout, scheme.frame, folder / f"{scheme.name}.tif", inside=inside
-            )
+            write_geotiff(scheme.layout, scheme.frame, folder / f"{scheme.name}.tif", inside=inside)
         write_report(run.schemes, folder / "report.html", run=record, surroundings=around)
         contact_sheet(run.schemes, folder / "contact_sheet.png", around)
         provenance.write(record, folder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fabricgen.carbon.factors import Factor, factor
+from fabricgen.carbon.factors import Factor
 from fabricgen.carbon.ledger import Ledger
 from fabricgen.design.scheme import Scheme, Unmet
 from fabricgen.units import KG_PER_T
@@ -142,8 +142,13 @@ def slices(ledger: Ledger, kind: str) -> list[Slice]:
 
 def factors_used(schemes: Sequence[Scheme]) -> list[Factor]:
     """Every factor that some entry of some scheme rests on, by id."""
-    names = {name for s in schemes for entry in s.score.ledger.entries for name in entry.factors}
-    return [factor(name) for name in sorted(names)]
+    found = {
+        name: scheme.score.ledger.factors[name]
+        for scheme in schemes
+        for entry in scheme.score.ledger.entries
+        for name in entry.factors
+    }
+    return [found[name] for name in sorted(found)]
 
 
 def ties(schemes: Sequence[Scheme]) -> list[list[Scheme]]:
