@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.errors import CheckpointError
-from fabricgen.generator import buildings, ground, streets
+from fabricgen.generator import buildings, ground, streets_site
 from fabricgen.generator.buildings_sample import BuildingsSampling
 from fabricgen.generator.checkpoint import Models
 from fabricgen.generator.conditions import (
@@ -22,7 +22,7 @@ from fabricgen.generator.conditions import (
     packed,
 )
 from fabricgen.generator.proposal import box_shares, road_shares
-from fabricgen.generator.windows import Tile, cut, shift_boxes, shift_segments, tiles
+from fabricgen.generator.windows import Tile, cut, shift_boxes, tiles
 from fabricgen.layout import Layout
 from fabricgen.surfaces import BIT, GRASS, PAVED, SURFACES, TREE
 
@@ -43,18 +43,8 @@ class SamplerSettings:
 
 
 def draw_streets(models: Models, conditions: Conditions, *, rng: torch.Generator) -> Segments:
-    """New streets on the site, window by window, (B, M)."""
-    model = _stage(models, "streets")
-    found = Segments.empty(len(conditions.asks))
-    todo = tiles(conditions.editable[0])
-    for place, tile in enumerate(todo):
-        seen = conditions.with_segments(join_segments(conditions.segments, found))
-        later = [other.core for other in todo[place + 1 :]]
-        core = torch.stack(later).any(dim=0) if later else torch.zeros_like(tile.core)
-        beyond = cut(conditions, replace(tile, core=core)).editable
-        new = streets.sample(model, cut(seen, tile), rng=rng, beyond=beyond)
-        found = join_segments(found, shift_segments(new, *_corner(conditions, tile)))
-    return found
+    """New streets on the site, (B, M)."""
+    return streets_site.draw(_stage(models, "streets"), conditions, rng=rng)
 
 
 def draw_boxes(

@@ -1,4 +1,4 @@
-"""Foot and cycle ways as pixels."""
+"""Streets and ways as pixels."""
 
 import numpy as np
 
@@ -6,7 +6,12 @@ from fabricgen.surfaces import PATH
 
 
 def path_mask(segments: np.ndarray, size: tuple[int, ...], *, pixel_m: float) -> np.ndarray:
-    """Pixels whose center lies on a path.
+    """Pixels whose center lies on a foot or cycle way; arguments as those of `strip_mask`."""
+    return strip_mask(segments[segments[:, 5] == PATH], size, pixel_m=pixel_m)
+
+
+def strip_mask(segments: np.ndarray, size: tuple[int, ...], *, pixel_m: float) -> np.ndarray:
+    """Pixels whose center lies on a street or way.
 
     Args:
         segments: (M, 6) u0, v0, u1, v1, width, kind [m].
@@ -14,10 +19,10 @@ def path_mask(segments: np.ndarray, size: tuple[int, ...], *, pixel_m: float) ->
         pixel_m: Edge of a pixel.
 
     Returns:
-        (H, W) bool. Paths thinner than a pixel are drawn a pixel wide, so that they connect.
+        (H, W) bool. What is thinner than a pixel is drawn a pixel wide, so that it connects.
     """
     mask = np.zeros(size, bool)
-    for u0, v0, u1, v1, width_m, _ in segments[segments[:, 5] == PATH] / (*[pixel_m] * 5, 1):
+    for u0, v0, u1, v1, width_m, _ in segments / (*[pixel_m] * 5, 1):
         reach = max(width_m, 1.0) / 2
         left, right = _span(u0, u1, reach, size[1])
         top, bottom = _span(v0, v1, reach, size[0])

@@ -4,7 +4,7 @@ Plain numpy, one site at a time; training targets and the sampler run the same f
 step looks the same in both. Points are frame coordinates in meters, directions radians from u to v.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,15 +26,12 @@ class Ground:
     reach: np.ndarray  # (H, W) bool, the site and REACH_M around it
     blocked: np.ndarray  # (H, W) bool, buildings that stay
     pixel_m: float
-    beyond: np.ndarray | None = None  # (H, W) bool, where a site goes on outside this one
 
     def goes_on(self, point: np.ndarray) -> bool:
-        """Whether the site goes on at a point of its edge: at the window's rim, or by `beyond`."""
-        side_m = self.editable.shape[0] * self.pixel_m
-        if point.min() < 5.0 or point.max() > side_m - 5.0:
-            return True
-        around = point + 2.0 * self.pixel_m * unit(np.arange(8) * np.pi / 4)
-        return self.beyond is not None and bool(self.at(self.beyond, around).any())
+        """Whether the site may go on at a point of its edge: at the window's rim."""
+        rows, cols = self.editable.shape
+        far_m = np.array([cols, rows]) * self.pixel_m - 5.0
+        return bool(point.min() < 5.0 or (point > far_m).any())
 
     def at(self, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Values of a mask at points (..., 2), False outside the window."""
@@ -70,7 +67,6 @@ def ground_of(
     pixel_m: float,
     *,
     kept: np.ndarray | None = None,
-    beyond: np.ndarray | None = None,
 ) -> Ground:
     """Masks of a site.
 
@@ -79,13 +75,12 @@ def ground_of(
         building: (H, W) bool, buildings of the context; on the site they do not count.
         pixel_m: Edge of a pixel.
         kept: Boxes (N, 5+) that stay although they stand on the site.
-        beyond: (H, W) bool, where a site goes on outside this one.
     """
-    reach = _dilate(editable, round(REACH_M / pixel_m))
+    reach = dilate(editable, round(REACH_M / pixel_m))
     blocked = building & ~editable
     for box in kept if kept is not None else ():
         blocked |= _box_mask(box, editable.shape, pixel_m)
-    return Ground(editable, reach, blocked, pixel_m, beyond)
+    return Ground(editable, reach, blocked, pixel_m)
 
 
 def kept_boxes(boxes: Boxes, item: int, editable: np.ndarray, pixel_m: float) -> np.ndarray:
@@ -104,6 +99,30 @@ def network_of(segments: np.ndarray) -> Network:
         rows[:, 5].astype(np.int64),
         np.zeros(len(rows), dtype=bool),
         np.full(2, np.nan),
+    )
+
+
+def chosen(network: Network, index: np.ndarray) -> Network:
+    """Some of the pieces, by a mask or by numbers."""
+    return Network(
+        network.ends[index], network.kind[index], network.placed[index], network.last_end
+    )
+
+
+def joined(first: Network, second: Network) -> Network:
+    """All pieces of both; the street that was laid last is the second's."""
+    return Network(
+        np.concatenate([first.ends, second.ends]),
+        np.concatenate([first.kind, second.kind]),
+        np.concatenate([first.placed, second.placed]),
+        second.last_end,
+    )
+
+
+def shifted(network: Network, move_m: np.ndarray) -> Network:
+    """The network moved by (du, dv)."""
+    return replace(
+        network, ends=network.ends + np.tile(move_m, 2), last_end=network.last_end + move_m
     )
 
 
@@ -234,7 +253,8 @@ def _touched(ends: np.ndarray, tip: np.ndarray) -> np.ndarray:
     return np.flatnonzero(near & (np.hypot(tips[..., 0], tips[..., 1]) > JOIN_M).all(1))
 
 
-def _dilate(mask: np.ndarray, radius_px: int) -> np.ndarray:
+def dilate(mask: np.ndarray, radius_px: int) -> np.ndarray:
+    """A mask (H, W) grown by a square of this radius."""
     wide = mask.copy()
     for axis in (0, 1):
         source = wide.copy()

@@ -21,19 +21,34 @@ from fabricgen.generator.streets_network import (
     Ground,
     Network,
     angle_between,
+    chosen,
     distance_to_each,
+    grow,
     hits,
     split,
     unit,
 )
 
-PARALLEL_M = 12.0
+PARALLEL_M = 22.0  # two half streets and the shallowest house between them
 STUMP_M = 15.0
 WELD_M = 6.0  # an end this near to a node goes to the node
 TOUCH_M = 0.3  # a crossing this near to a piece's end is a junction
 BLOCK_M = 150.0
 JUNCTION_RAD = np.deg2rad(40.0)
 BEND_RAD = np.deg2rad(80.0)  # between the arms of a street that only bends
+
+
+def laid(
+    network: Network, start: np.ndarray, end: np.ndarray, *, kind: int, ground: Ground
+) -> Network | None:
+    """The network with one more street, or None where that would break a rule."""
+    end = weld(network, start, end)
+    if flaw(network, start, end, ground=ground):
+        return None
+    after = grow(network, start, end, kind=kind)
+    if crossings(after) or around_m(network, start, end) < BLOCK_M:
+        return None
+    return after
 
 
 def flaw(network: Network, start: np.ndarray, end: np.ndarray, *, ground: Ground) -> str:
@@ -107,9 +122,7 @@ def without_stumps(network: Network) -> Network:
         stump = network.placed & free & (length < STUMP_M)
         if not stump.any():
             return network
-        network = Network(
-            network.ends[~stump], network.kind[~stump], network.placed[~stump], network.last_end
-        )
+        network = chosen(network, ~stump)
 
 
 def weld(network: Network, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -148,11 +161,12 @@ def _flaw_beside(network: Network, start: np.ndarray, end: np.ndarray, *, angle:
     at_m = np.arange(PARALLEL_M + 4.0, length - PARALLEL_M - 4.0, 3.0)
     at_m = np.append(at_m, length / 2)
     points = start + unit(np.array(angle)) * at_m[:, None]
-    for row in beside:
-        share = ((points - row[:2]) @ (row[2:] - row[:2])) / ((row[2:] - row[:2]) ** 2).sum()
-        gap = np.array([distance_to_each(p, row[None])[0] for p in points])
-        if ((gap < PARALLEL_M) & (share > 0) & (share < 1)).any():
-            return "beside another"
+    step, gap = beside[:, 2:] - beside[:, :2], points[:, None] - beside[:, :2]  # (P, R, 2)
+    square = np.maximum((step**2).sum(1), 1e-9)
+    share = (gap * step).sum(-1) / square  # (P, R)
+    aside_m = np.abs(gap[..., 0] * step[:, 1] - gap[..., 1] * step[:, 0]) / np.sqrt(square)
+    if ((aside_m < PARALLEL_M) & (share > 0) & (share < 1)).any():
+        return "beside another"
     loose = distance_to_each(end, network.ends)
     return "stops beside another" if 0.5 < loose.min() < choices.SPACING_M else ""
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fabricgen.generator import streets_moves as choices
 from fabricgen.generator.conditions import BRIEF_KEYS, Conditions, Segments
+from fabricgen.generator.streets_compass import Compass, compass_of, strangeness
 from fabricgen.generator.streets_features import (
     STOP,
     pad_choices,
@@ -21,27 +22,20 @@ from fabricgen.generator.streets_network import (
     Ground,
     Network,
     angle_between,
+    chosen,
     ground_of,
-    grow,
     hits,
     kept_boxes,
     network_of,
     unit,
 )
-from fabricgen.generator.streets_rules import (
-    BEND_RAD,
-    BLOCK_M,
-    around_m,
-    crossings,
-    flaw,
-    weld,
-    without_stumps,
-)
+from fabricgen.generator.streets_rules import BEND_RAD, laid, without_stumps
 from fabricgen.surfaces import BIT, BUILDING, ROAD_WIDTH_M, SECONDARY
 
 CLOSE_M = 12.0  # a gap to a street ahead that is closed
 PATIENCE = 12  # draws in a row that break a rule before a candidate is done
 MAX_STREETS = 60
+HOMING = 3.0  # log-probability that a direction loses where no street around runs so; a rule
 
 
 @dataclass(eq=False)
@@ -51,6 +45,8 @@ class _Site:
     ground: Ground
     network: Network
     road_ask: float
+    fresh: np.ndarray  # (H, W) bool, where streets may start
+    compass: Compass
     area_m2: float = 0.0
     failures: int = 0
     streets: int = 0
@@ -90,35 +86,70 @@ class _Site:
         return self.failures >= PATIENCE or self.streets >= MAX_STREETS
 
 
-@torch.no_grad()
 def sample(
     model: StreetsModel,
     conditions: Conditions,
     *,
     rng: torch.Generator,
     temperature: float = 0.8,
-    beyond: Tensor | None = None,
 ) -> Segments:
-    """Draw the streets of B sites.
+    """Draw the streets of B sites that a window holds.
 
     Args:
         model: Trained.
         conditions: B windows of one size; their segments end at the site's edge.
         rng: Source of chance.
         temperature: Below 1, likelier choices.
-        beyond: Ground outside the site that will be a site later, (B, H, W) bool: streets may run
-            to its edge, to be taken up from there.
 
     Returns:
         The new streets only, (B, M), split at junctions; ends that meet coincide.
+    """
+    standing = standing_networks(conditions)
+    grown = grow_streets(model, conditions, standing, rng=rng, temperature=temperature)
+    return new_segments([without_stumps(network) for network in grown], like=conditions.segments)
+
+
+@torch.no_grad()
+def grow_streets(
+    model: StreetsModel,
+    conditions: Conditions,
+    networks: list[Network],
+    *,
+    rng: torch.Generator,
+    temperature: float = 0.8,
+    fresh: np.ndarray | None = None,
+    compasses: list[Compass] | None = None,
+) -> list[Network]:
+    """Let the networks of B windows grow until the model stops.
+
+    Args:
+        model: Trained.
+        conditions: B windows of one size; their own segments are not read.
+        networks: What stands in each window; pieces that are `placed` count as drawn before.
+        rng: Source of chance.
+        temperature: Below 1, likelier choices.
+        fresh: Where streets may start, (H, W) bool; anywhere if None.
+        compasses: Directions at home around each site; those of its own window if None.
+
+    Returns:
+        The networks with the new streets.
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     dice = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng, device=rng.device)))
-    sites = [_site(conditions, item, beyond) for item in range(len(conditions.asks))]
+    compasses = compasses or [compass_of(network) for network in networks]
+    sites = [
+        _site(conditions, item, network, fresh, compass)
+        for item, (network, compass) in enumerate(zip(networks, compasses, strict=True))
+    ]
     bits = conditions.context.allowed.cpu().numpy()
-    maps = np.stack([site_maps(b, s.ground, s.network) for b, s in zip(bits, sites, strict=True)])
+    maps = np.stack(
+        [
+            site_maps(b, s.ground, chosen(s.network, ~s.network.placed))
+            for b, s in zip(bits, sites, strict=True)
+        ]
+    )
     told = np.stack(
         [
             told_features(conditions.asks[item].cpu().numpy(), float(conditions.north_deg[item]))
@@ -138,10 +169,37 @@ def sample(
             if not stop and not sites[item].done
         ]
     model.train(was_training)
-    rows = [_rows(without_stumps(site.network)) for site in sites]
+    return [site.network for site in sites]
+
+
+def standing_networks(conditions: Conditions) -> list[Network]:
+    """The streets of the conditions as networks in which nothing is placed yet."""
+    segments = conditions.segments
+    rows = torch.cat(
+        [segments.ends.double(), segments.width_m[..., None], segments.kind[..., None]], dim=-1
+    )
+    kept = zip(rows.cpu(), segments.valid.cpu(), strict=True)
+    return [network_of(item[valid].numpy()) for item, valid in kept]
+
+
+def site_ground(conditions: Conditions, item: int) -> Ground:
+    """Where streets may lie in one item of a batch."""
+    editable = conditions.editable[item].cpu().numpy()
+    pixel_m = conditions.context.pixel_m
+    building = (conditions.context.allowed[item] == BIT[BUILDING]).cpu().numpy()
+    kept = kept_boxes(conditions.boxes, item, editable, pixel_m)
+    return ground_of(editable, building, pixel_m, kept=kept)
+
+
+def new_segments(networks: list[Network], *, like: Segments) -> Segments:
+    """The placed pieces of B networks in the usual width of their kind, (B, M)."""
+    rows = []
+    for network in networks:
+        kind = network.kind[network.placed]
+        width = np.array(ROAD_WIDTH_M)[kind]
+        rows.append(np.column_stack([network.ends[network.placed], width, kind]).reshape(-1, 6))
     found = Segments.from_arrays(rows)
-    place = conditions.segments.ends.device
-    return Segments(*(value.to(place) for value in vars(found).values()))
+    return Segments(*(value.to(like.ends.device) for value in vars(found).values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,25 +228,25 @@ class _Draw:
         }
 
 
-def _site(conditions: Conditions, item: int, beyond: Tensor | None) -> _Site:
-    editable = conditions.editable[item].cpu().numpy()
-    pixel_m = conditions.context.pixel_m
-    building = (conditions.context.allowed[item] == BIT[BUILDING]).cpu().numpy()
-    kept = kept_boxes(conditions.boxes, item, editable, pixel_m)
-    later = None if beyond is None else beyond[item].cpu().numpy()
-    ground = ground_of(editable, building, pixel_m, kept=kept, beyond=later)
-    segments = conditions.segments
-    valid = segments.valid[item]
-    rows = torch.cat(
-        [
-            segments.ends[item][valid].double(),
-            segments.width_m[item][valid][:, None].double(),
-            segments.kind[item][valid][:, None].double(),
-        ],
-        dim=1,
-    )
-    network = network_of(rows.cpu().numpy())
-    return _Site(ground, network, float(conditions.asks[item, BRIEF_KEYS.index("road_share")]))
+def _site(
+    conditions: Conditions,
+    item: int,
+    network: Network,
+    fresh: np.ndarray | None,
+    compass: Compass,
+) -> _Site:
+    ground = site_ground(conditions, item)
+    ask = float(conditions.asks[item, BRIEF_KEYS.index("road_share")])
+    start_at = np.ones_like(ground.editable) if fresh is None else fresh
+    return _Site(ground, network, ask, start_at, compass, area_m2=_area_m2(network, ground))
+
+
+def _area_m2(network: Network, ground: Ground) -> float:
+    """Area of the streets that are placed on a site, each counted where its middle lies."""
+    middle = (network.ends[:, :2] + network.ends[:, 2:]) / 2
+    own = network.placed & ground.at(ground.editable, middle)
+    length = np.hypot(*(network.ends[:, 2:] - network.ends[:, :2])[own].T)
+    return float((length * np.array(ROAD_WIDTH_M)[network.kind[own]]).sum())
 
 
 def _step(sites: list[_Site], draw: _Draw) -> list[bool]:
@@ -222,6 +280,7 @@ def _step(sites: list[_Site], draw: _Draw) -> list[bool]:
 
 def _look_around(site: _Site, dice: np.random.Generator) -> dict[str, np.ndarray]:
     starts, _ = choices.starts_of(site.network, site.ground, dice)
+    starts = choices.take(starts, np.flatnonzero(site.ground.at(site.fresh, starts.point)))
     if site.banned and len(starts.point):
         gap = np.hypot(*(starts.point[:, None] - np.array(site.banned)[None]).transpose(2, 0, 1))
         starts = choices.take(starts, np.flatnonzero(gap.min(axis=1) > 1.0))
@@ -263,13 +322,25 @@ def _choose_turn(
     log_turn = log_choice(
         draw.model.turn(batch["turn_features"], probes, told[live]), batch["turn_valid"]
     )
-    found = {}
-    for n, place in zip(live, draw.pick(log_turn), strict=True):
-        angle = float(turns[n].value[place])
-        if choices.TURN_TYPE[place] == choices.TURN_BIN:
-            angle += float(draw.dice.uniform(-0.5, 0.5)) * choices.BIN_RAD
-        found[n] = angle
-    return found
+    strange = np.stack([_strange(sites[n], turns[n], turns[n].value) for n in live])
+    log_turn = log_turn - HOMING * torch.from_numpy(strange).to(log_turn)
+    return {
+        n: _angle(sites[n], turns[n], int(place), draw.dice)
+        for n, place in zip(live, draw.pick(log_turn), strict=True)
+    }
+
+
+def _strange(site: _Site, turns: choices.Choices, angle: np.ndarray) -> np.ndarray:
+    return strangeness(site.compass, turns.points[0, 0], angle)
+
+
+def _angle(site: _Site, turns: choices.Choices, place: int, dice: np.random.Generator) -> float:
+    """The direction at a place; in a bin, one that is not too foreign."""
+    if choices.TURN_TYPE[place] != choices.TURN_BIN:
+        return float(turns.value[place])
+    angle = turns.value[place] + dice.uniform(-0.5, 0.5, 8) * choices.BIN_RAD
+    weight = np.exp(-HOMING * _strange(site, turns, angle))
+    return float(dice.choice(angle, p=weight / weight.sum()))
 
 
 def _choose_end(
@@ -307,23 +378,14 @@ def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> Non
     start = site.starts.point[index]
     if site.starts.kind_of[index] in (choices.STUB, choices.OPEN_END):
         kind = int(site.starts.street[index])
+    after = None
     if end is not None:
-        end = weld(site.network, start, end)
-        if not flaw(site.network, start, end, ground=site.ground):
-            after = grow(site.network, start, end, kind=kind)
-            if not crossings(after) and around_m(site.network, start, end) >= BLOCK_M:
-                site.network, site.failures, site.banned = after, 0, []
-                site.streets += 1
-                site.area_m2 += float(np.hypot(*(end - start))) * ROAD_WIDTH_M[kind]
-                return
+        after = laid(site.network, start, end, kind=kind, ground=site.ground)
+    if after is not None:
+        site.network, site.failures, site.banned = after, 0, []
+        site.streets += 1
+        site.area_m2 += float(np.hypot(*(after.last_end - start))) * ROAD_WIDTH_M[kind]
+        return
     site.failures += 1
     if site.failures % 2 == 0:  # a second chance, then another start
         site.banned.append(start)
-
-
-def _rows(network: Network) -> np.ndarray:
-    """The new pieces as store rows (M, 6)."""
-    new = network.placed
-    kind = network.kind[new]
-    width = np.array(ROAD_WIDTH_M)[kind]
-    return np.column_stack([network.ends[new], width, kind]).reshape(-1, 6)

@@ -1,10 +1,12 @@
 """Sites larger than a window: which window draws which pixels, and conditions cut to one window.
 
-Windows overlap; each draws the pixels that are nearest to its middle, and sees as context what the
-windows before it have drawn, so that streets and rows of houses run on across the joints.
+The site is parted into as few cores as windows can hold with a ring of surroundings around each.
+A window sees as context what the windows before it have drawn, so that rows of houses run on
+across the joints; what later windows will draw can be told as ground of which nothing is known.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from torch import Tensor
 from fabricgen.generator.conditions import WINDOW_PX, Boxes, Conditions, Segments
 from fabricgen.layout import crop
 
-STEP_PX = 64  # at most this far from window to window: half of each is seen twice
+RING_PX = 12  # at least this much around a core is seen; the stages were trained with 8 and more
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,32 +35,50 @@ class Tile:
 def tiles(editable: Tensor, *, size_px: int = WINDOW_PX) -> list[Tile]:
     """Windows that together draw every editable pixel once, in reading order.
 
+    The site is cut into bands of rows, and each band where the site lies in it, so that a site
+    that stands askew needs no more windows than it must.
+
     Args:
         editable: (rows, cols) bool, both at least `size_px`.
         size_px: Edge of a window.
     """
     rows, cols = editable.shape
-    tops, lefts = _starts(rows, size_px), _starts(cols, size_px)
-    own_row = _nearest(rows, tops, size_px)
-    own_col = _nearest(cols, lefts, size_px)
     found = []
-    for i, top in enumerate(tops):
-        for j, left in enumerate(lefts):
-            core = editable & (own_row == i)[:, None] & (own_col == j)[None]
-            if bool(core.any()):
-                found.append(Tile(top, left, core))
-    return found
+    for band in _parts(editable.any(dim=1), size_px):
+        for part in _parts(editable[band].any(dim=0), size_px):
+            core = torch.zeros_like(editable)
+            core[band, part] = editable[band, part]
+            found.append(Tile(_start(band, rows, size_px), _start(part, cols, size_px), core))
+    return [tile for tile in found if bool(tile.core.any())]
 
 
-def _starts(length: int, size_px: int) -> list[int]:
-    gaps = -(-(length - size_px) // STEP_PX)
-    return [round(k * (length - size_px) / gaps) for k in range(gaps + 1)] if gaps else [0]
+def _parts(used: Tensor, size_px: int) -> list[slice]:
+    """Equal parts of the stretch where anything is used, as few as windows allow."""
+    place = used.nonzero()[:, 0].tolist()
+    if not place:
+        return []
+    first, length = place[0], place[-1] + 1 - place[0]
+    count = -(-length // (size_px - 2 * RING_PX))
+    edges = [first + round(k * length / count) for k in range(count + 1)]
+    return [slice(low, high) for low, high in pairwise(edges)]
 
 
-def _nearest(length: int, starts: list[int], size_px: int) -> Tensor:
-    middle = torch.tensor(starts, dtype=torch.float32) + size_px / 2
-    place = torch.arange(length, dtype=torch.float32) + 0.5
-    return (place[:, None] - middle[None]).abs().argmin(dim=1)
+def _start(part: slice, length: int, size_px: int) -> int:
+    """First row or column of the window around a part, inside the frame."""
+    return max(0, min((part.start + part.stop - size_px) // 2, length - size_px))
+
+
+def without_known(conditions: Conditions, mask: Tensor) -> Conditions:
+    """Conditions that say nothing of the ground under a mask (rows, cols): no data, not empty."""
+    context = conditions.context
+    return replace(
+        conditions,
+        context=replace(
+            context,
+            cover=torch.where(mask, 0.0, context.cover),
+            allowed=torch.where(mask, torch.zeros_like(context.allowed), context.allowed),
+        ),
+    )
 
 
 def cut(conditions: Conditions, tile: Tile, *, size_px: int = WINDOW_PX) -> Conditions:

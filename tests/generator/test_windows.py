@@ -6,15 +6,16 @@ import torch
 
 from fabricgen.generator.conditions import Boxes, Conditions, Segments
 from fabricgen.generator.windows import (
-    STEP_PX,
+    RING_PX,
     cut,
     near_boxes,
     near_segments,
     shift_boxes,
     shift_segments,
     tiles,
+    without_known,
 )
-from fabricgen.layout import from_labels
+from fabricgen.layout import check, from_labels
 from fabricgen.surfaces import OPEN
 
 
@@ -30,11 +31,32 @@ def test_every_editable_pixel_is_drawn_exactly_once(size):
         assert 0 <= tile.col <= cols.min() and cols.max() < tile.col + 128 <= size[1]
 
 
-def test_windows_overlap_by_half_at_least_and_touch_both_ends():
-    found = tiles(torch.ones(300, 128, dtype=torch.bool))
-    starts = [tile.row for tile in found]
-    assert starts[0] == 0 and starts[-1] == 300 - 128
-    assert max(np.diff(starts)) <= STEP_PX
+def test_windows_are_few_and_each_sees_a_ring_around_its_core():
+    editable = torch.zeros(352, 352, dtype=torch.bool)
+    editable[24:328, 24:328] = True  # 608 m, 48 m of surroundings
+    found = tiles(editable)
+    assert len(found) == 9
+    for tile in found:
+        for place, start in zip(
+            tile.core.nonzero(as_tuple=True), (tile.row, tile.col), strict=True
+        ):
+            assert place.min() - start >= RING_PX
+            assert start + 128 - 1 - place.max() >= RING_PX
+
+
+def test_a_site_that_stands_askew_needs_no_windows_for_its_empty_corners():
+    v, u = torch.meshgrid(torch.arange(400), torch.arange(400), indexing="ij")
+    lozenge = (u - 200).abs() + (v - 200).abs() < 150
+    assert len(tiles(lozenge)) <= 7  # three by three around its square
+
+
+def test_ground_that_is_drawn_later_is_unknown_not_empty(conditions):
+    later = torch.zeros(260, 280, dtype=torch.bool)
+    later[:, 140:] = True
+    told = without_known(conditions, later)
+    assert (told.context.allowed[:, :, 140:] == 0).all()
+    assert torch.equal(told.context.allowed[:, :, :140], conditions.context.allowed[:, :, :140])
+    check(told.context)
 
 
 def test_windows_without_a_pixel_of_the_site_are_left_out():
@@ -78,11 +100,11 @@ def test_what_a_window_sees_comes_back_to_its_place(conditions):
 
 
 def test_a_window_sees_exactly_what_reaches_into_it(conditions):
-    tile = next(t for t in tiles(conditions.editable[0]) if t.row == 88 and t.col == 152)
-    seen = cut(conditions, tile)  # u 304 to 560, v 176 to 432
+    tile = next(t for t in tiles(conditions.editable[0]) if t.row == 66 and t.col == 152)
+    seen = cut(conditions, tile)  # u 304 to 560, v 132 to 388
     # The first box reaches over the left edge; the second is 34 m short of it.
     assert seen.boxes.valid[0].tolist() == [True, False, False]
-    assert seen.segments.valid[0].tolist() == [False, False]  # the street runs 72 m above
+    assert seen.segments.valid[0].tolist() == [False, False]  # the street runs 32 m above
     corner = cut(conditions, tiles(conditions.editable[0])[0])
     assert corner.segments.valid[0].tolist() == [True, True]
     assert torch.equal(corner.editable[0].nonzero().amax(dim=0) < 128, torch.ones(2).bool())
