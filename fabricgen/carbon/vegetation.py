@@ -5,6 +5,7 @@ twice the sink of a planting whose stock levels off; it is right only for the sn
 existing city (`inventory`).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from fabricgen.carbon.form_fields import Field
 from fabricgen.carbon.ledger import Entry, entry, part
 from fabricgen.carbon.place import Place, Reader, cached
 from fabricgen.carbon.site import Site
+from fabricgen.errors import SettingsError
 from fabricgen.surfaces import GRASS, SHRUB, TREE, WATER
 from fabricgen.units import CO2_PER_C
 
@@ -219,3 +221,34 @@ def baseline_sink(site: Site, place: Place) -> Tensor | None:
         return None
     standing = site.field(site.base.cover[:, TREE])
     return standing.total * tree_rates(place).kept_growth[0]
+
+
+def stock_from_pools(lulc: Tensor, pools_t_per_ha: Mapping[int, Sequence[float]]) -> Tensor:
+    """Carbon held per hectare by land cover, as InVEST Carbon Storage sums it (users' guide).
+
+    Args:
+        lulc: Codes, whole numbers of any shape.
+        pools_t_per_ha: By code: above ground, below ground, soil and dead matter [tC/ha].
+
+    Returns:
+        Sum of the four pools, the shape of `lulc`, float64 [tC/ha of carbon, not CO2]; NaN where a
+        code has no pools, as it is for nodata.
+
+    Raises:
+        SettingsError: There are no pools, or a code has not four of them.
+    """
+    for code, pools in pools_t_per_ha.items():
+        if len(pools) != 4:
+            raise SettingsError(
+                f"land cover {code} has {len(pools)} carbon pools", "give above, below, soil, dead"
+            )
+    if not pools_t_per_ha:
+        raise SettingsError("there are no carbon pools", "give four numbers for each code")
+    codes = sorted(pools_t_per_ha)
+    known = torch.tensor(codes, device=lulc.device)
+    held = torch.tensor(
+        [sum(float(pool) for pool in pools_t_per_ha[code]) for code in codes],
+        dtype=torch.float64, device=lulc.device,
+    )  # fmt: skip
+    at = torch.searchsorted(known, lulc.to(known.dtype).contiguous()).clamp(max=len(codes) - 1)
+    return torch.where(known[at] == lulc, held[at], torch.nan)
