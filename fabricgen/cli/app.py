@@ -23,6 +23,7 @@ from .demo import demo
 from .doctor import doctor
 from .generate import generate
 from .ingest import ingest
+from .score import score
 from .train import train
 
 BUG, INTERRUPTED, TERMINATED = 1, 130, 143
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-VERBS = {verb.__name__: verb for verb in (demo, generate, ingest, train, doctor)}
+VERBS = {verb.__name__: verb for verb in (demo, generate, score, ingest, train, doctor)}
 for _verb in VERBS.values():
     app.command()(_verb)
 
