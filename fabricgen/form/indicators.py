@@ -38,6 +38,13 @@ def floors_of(height_m: Tensor) -> Tensor:
     return smooth + (smooth.round() - smooth).detach()
 
 
+def surface_areas(layout: Layout, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Area of each surface inside, (B, 8), and of the inside, (B,), at least `MIN_AREA_M2` [m²]."""
+    weight = inside.to(layout.cover.dtype) * layout.pixel_m**2  # (B, H, W)
+    area_m2 = (layout.cover * weight[:, None]).sum(dim=(2, 3))  # (B, 8)
+    return area_m2, weight.sum(dim=(1, 2)).clamp(min=MIN_AREA_M2)
+
+
 def of_layout(layout: Layout, inside: Tensor) -> dict[str, Tensor]:
     """Indicators of each layout of a batch.
 
@@ -48,11 +55,8 @@ def of_layout(layout: Layout, inside: Tensor) -> dict[str, Tensor]:
     Returns:
         A tensor (B,) per key. Shares 0…1 of the inside area, areas in m², heights in m.
     """
-    pixel_m2 = layout.pixel_m**2
-    weight = inside.to(layout.cover.dtype) * pixel_m2  # (B, H, W)
-    site_m2 = weight.sum(dim=(1, 2)).clamp(min=MIN_AREA_M2)  # (B,)
-    area_m2 = (layout.cover * weight[:, None]).sum(dim=(2, 3))  # (B, 8)
-    built = layout.cover[:, BUILDING] * weight  # (B, H, W)
+    area_m2, site_m2 = surface_areas(layout, inside)
+    built = layout.cover[:, BUILDING] * inside * layout.pixel_m**2  # (B, H, W)
     footprint_m2 = area_m2[:, BUILDING]
     floor_m2 = (built * floors_of(layout.height_m)).sum(dim=(1, 2))
     volume_m3 = (built * layout.height_m).sum(dim=(1, 2))
