@@ -35,7 +35,8 @@ class Intensity:
 def intensity(place: Place, use: str) -> tuple[Intensity, tuple[str, ...]]:
     """Intensity of a use, and the factors it rests on.
 
-    Rows come as electricity with gas or heat, or as a total that the region's shares split.
+    Rows come as electricity with gas or heat, or as a total that shares split: the row's own
+    `gas_share`, `heat_share` and `cool_share`, else the region's.
 
     Raises:
         SettingsError: The region has no row for dwellings.
@@ -81,7 +82,7 @@ def _carriers(read: Reader, rows: Mapping[str, str], split: _Split) -> dict[str,
     """Energy by carrier from whatever rows there are [kWh/m²/yr]."""
     if "total" in rows:
         total = read(rows["total"])
-        gas, heat = split("gas"), split("heat")
+        gas, heat = _gas_share(read, rows, split), split("heat")
         scale = 1 / (gas + heat).clamp(min=1.0)  # draws may ask for more than all
         gas, heat = total * gas * scale, total * heat * scale
         return {"electricity": total - gas - heat, "gas": gas, "heat": heat}
@@ -89,10 +90,16 @@ def _carriers(read: Reader, rows: Mapping[str, str], split: _Split) -> dict[str,
     none = torch.zeros_like(electricity)
     gas = read(rows["gas"]) if "gas" in rows else none
     if "gas_share" in rows:  # electricity is known; gas from its share of the total
-        share = split("gas").clamp(max=0.9)
+        share = _gas_share(read, rows, split).clamp(max=0.9)
         gas = electricity * share / (1 - share)
     heat = read(rows["heat"]) if "heat" in rows else none
     return {"electricity": electricity, "gas": gas, "heat": heat}
+
+
+def _gas_share(read: Reader, rows: Mapping[str, str], split: _Split) -> Tensor:
+    """Share of gas in the total; the row's own, or the region's where it is missing or `yes`."""
+    own = rows.get("gas_share", "yes")
+    return split("gas") if own == "yes" else read(own)
 
 
 def _heating(

@@ -1,96 +1,46 @@
-"""Building operation: statistics set the level, the form moves heating and cooling.
+"""Building operation: electricity, gas, heat and grid losses by sector, and power from roofs.
 
-carbon-model 6.1 to 6.4, the hybrid. Heat loss through walls, roofs and ground and by air, per floor
-area, is compared with that of a reference block; heating and cooling energy follow the ratio.
-Walls are taken as unshaded, and no local temperature change enters.
+carbon-model 6.1 to 6.5, 6.11 and 6.12. Three ways to count: statistics by use alone; the heat
+balance of the form alone; or, by default, statistics for the level and the balance of the form,
+relative to a reference block, for what moves it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.energy import intensity
+from fabricgen.carbon.change import kept_share
+from fabricgen.carbon.degree_days import change_ratio
+from fabricgen.carbon.energy import Intensity, intensity
+from fabricgen.carbon.envelope import (
+    KWH_PER_W_DAY,
+    Blocks,
+    Cooling,
+    Envelope,
+    Loss,
+    blend,
+    cooling_load,
+    heat_loss,
+    total,
+)
 from fabricgen.carbon.form_fields import Field
-from fabricgen.carbon.ledger import Entry, Part, entry, part
+from fabricgen.carbon.ledger import Entry, entry, part
+from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.place import Place, Reader, cached
+from fabricgen.carbon.roofs import less_power, power_of_roofs
 from fabricgen.carbon.site import Site
 
-# The reference block of equation 6.7: 12 x 60 m, six storeys of 3 m.
-REFERENCE_WALL_M2, REFERENCE_ROOF_M2 = 2592.0, 720.0
-REFERENCE_VOLUME_M3, REFERENCE_FLOOR_M2 = 12960.0, 4320.0
+CARRIERS = ("electricity", "gas", "heat")
 RATIO_LOW, RATIO_HIGH = 0.4, 3.0  # bounds of the form ratio
 CLIP_SHARPNESS = 20.0  # the smooth clip is at most 0.07 off, at its bounds
-AIR_WH_PER_M3_K = 0.34
-AIR_SHARE = 0.85  # air volume over built volume
-KWH_PER_W_DAY = 0.024
 NEUTRAL_M2 = 1.0  # so little floor area counts as the reference block: no division by nothing
+WINTER_SUN_EFFECT = 0.25  # of equation 6.4: share of heating that the usual winter sun makes up for
+LEAST_KWH_PER_M2 = 1e-6  # electric heating where statistics know none: a balance needs a carrier
 
-
-@dataclass(frozen=True, eq=False)
-class Loss:
-    """A quantity that is linear in walls, roofs, volume and floors, each (1 + D,) per unit.
-
-    Attributes:
-        wall: Per m² of wall.
-        roof: Per m² of footprint (roof and ground slab).
-        volume: Per m³.
-        floor: Per m² of gross floor area.
-    """
-
-    wall: Tensor
-    roof: Tensor
-    volume: Tensor
-    floor: Tensor
-
-    def over(self, wall_m2: Tensor, roof_m2: Tensor, volume_m3: Tensor, floor_m2: Tensor) -> Tensor:
-        """The quantity of B blocks, (B, 1 + D); areas are (B,)."""
-        return (
-            wall_m2[:, None] * self.wall
-            + roof_m2[:, None] * self.roof
-            + volume_m3[:, None] * self.volume
-            + floor_m2[:, None] * self.floor
-        )
-
-    def of_reference(self) -> Tensor:
-        """The quantity per m² floor area of the reference block, (1 + D,)."""
-        total = (
-            REFERENCE_WALL_M2 * self.wall
-            + REFERENCE_ROOF_M2 * self.roof
-            + REFERENCE_VOLUME_M3 * self.volume
-            + REFERENCE_FLOOR_M2 * self.floor
-        )
-        return total / REFERENCE_FLOOR_M2
-
-
-@dataclass(frozen=True, eq=False)
-class Envelope:
-    """Thermal properties of buildings, each (1 + D,); U-values in W/m²/K."""
-
-    wall: Tensor
-    window: Tensor
-    roof: Tensor
-    ground: Tensor
-    ground_share: Tensor
-    bridges: Tensor
-    window_share: Tensor
-    air_changes_per_h: Tensor
-
-
-def heat_loss(of: Envelope) -> Loss:
-    """Heat loss by transmission and air (equations 6.2 and 6.3) [W/K]."""
-    glass = of.window_share
-    return Loss(
-        wall=(1 - glass) * of.wall + glass * of.window + of.bridges,
-        roof=of.roof + of.ground_share * of.ground + 2 * of.bridges,
-        volume=AIR_WH_PER_M3_K * of.air_changes_per_h * AIR_SHARE,
-        floor=torch.zeros_like(of.wall),
-    )
-
-
-def heating_need_kwh(loss_w_per_k: Tensor, degree_days: Tensor, part_time: Tensor) -> Tensor:
-    """Yearly heating need (equation 6.4, walls unshaded), shape of the loss [kWh/yr]."""
-    return KWH_PER_W_DAY * degree_days * loss_w_per_k * part_time
+Key = tuple[str, str]  # sector, carrier
+Mix = tuple[tuple[str, float], ...]
 
 
 def smooth_clip(ratio: Tensor) -> Tensor:
@@ -102,71 +52,94 @@ def smooth_clip(ratio: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class OperationRates:
-    """What a place and its mix of uses make of floor area and form.
+    """What a place and its mix of uses make of floor area and form, each (1 + D,).
 
     Attributes:
-        heating, cooling: The balances whose ratio to the reference moves energy.
-        per_floor: By sector, carrier and purpose (base, heating, cooling) [kgCO2e/m²/yr].
+        heating: Heat loss of new buildings [W/K].
+        cooling: Cooling load of new buildings by cause [kWh/yr].
+        base, heat: By sector and carrier, what the form does not move, and what heats rooms
+            [kWh/m²/yr of all floor area].
+        cool: By sector, electricity that cools rooms [kWh/m²/yr of all floor area].
+        emission: By carrier [kgCO2e/kWh].
         grid_loss: Losses of transmission and distribution over electricity used.
         factors: Ids.
     """
 
     heating: Loss
-    cooling: Loss
-    per_floor: dict[tuple[str, str, str], Tensor]
+    cooling: Cooling
+    base: dict[Key, Tensor]
+    heat: dict[Key, Tensor]
+    cool: dict[Key, Tensor]
+    emission: dict[str, Tensor]
     grid_loss: Tensor
     factors: tuple[str, ...]
 
 
 @cached
-def operation_rates(place: Place, mix: tuple[tuple[str, float], ...]) -> OperationRates:
+def operation_rates(place: Place, mix: Mix) -> OperationRates:
     """Rates of a place for shares of floor area by use."""
     read = Reader(place)
-    envelope = Envelope(
-        read("u_wall"), read("u_window"), read("u_roof"), read("u_ground"),
-        read("u.floor.ground_factor"), read("u.thermal_bridge"),
-        _mean(read, mix, "wwr.{}"), _mean(read, mix, "vent.ach.{}"),
-    )  # fmt: skip
-    heating = heat_loss(envelope)
+    heating, cooling = _balance(read, mix, "u_{}")
     emission = {
         "electricity": _grid(place, read),
         "gas": read.per_kwh("gas"),
         "heat": read.per_kwh("heat"),
     }
-    per_floor: dict[tuple[str, str, str], Tensor] = {}
+    base: dict[Key, Tensor] = {}
+    heat: dict[Key, Tensor] = {}
+    cool: dict[Key, Tensor] = {}
     for use, share in mix:
         energy, ids = intensity(place, use)
         read.ids.extend(ids)
-        sector = "residential" if use == "residential" else "nonresidential"
-        uses = [(name, "base", kwh) for name, kwh in energy.base.items()]
-        uses += [(name, "heating", kwh) for name, kwh in energy.heating.items()]
-        uses += [("electricity", "cooling", energy.cooling)]
-        for carrier, purpose, kwh in uses:
-            key = (sector, carrier, purpose)
-            per_floor[key] = per_floor.get(key, 0.0) + share * kwh * emission[carrier]
+        _add_use(energy, "residential" if use == "residential" else "nonresidential", share,
+                 base, heat, cool)  # fmt: skip
     return OperationRates(
-        heating, _cooling(read, mix, envelope, heating), per_floor, read("td_loss"),
-        tuple(read.ids),
-    )  # fmt: skip
+        heating, cooling, base, heat, cool, emission, read("td_loss"), tuple(read.ids)
+    )
 
 
-def _mean(read: Reader, mix: tuple[tuple[str, float], ...], pattern: str) -> Tensor:
-    """Mean of a factor over the mix of uses, (1 + D,)."""
-    return torch.stack([share * read(pattern.format(use)) for use, share in mix]).sum(dim=0)
+def _add_use(  # noqa: PLR0913
+    energy: Intensity, sector: str, share: float,
+    base: dict[Key, Tensor], heat: dict[Key, Tensor], cool: dict[Key, Tensor],
+) -> None:  # fmt: skip
+    for carrier in CARRIERS:
+        key = (sector, carrier)
+        base[key] = base.get(key, 0.0) + share * energy.base[carrier]
+        heat[key] = heat.get(key, 0.0) + share * energy.heating[carrier]
+    key = (sector, "electricity")
+    cool[key] = cool.get(key, 0.0) + share * energy.cooling
 
 
-def _cooling(
-    read: Reader, mix: tuple[tuple[str, float], ...], envelope: Envelope, heating: Loss
-) -> Loss:
-    """Cooling load (equation 6.5 before the part-time factor) [kWh/yr]."""
-    warm = KWH_PER_W_DAY * read("cdd")
-    sun = read("bldg.g_window") * envelope.window_share * read("sun")
+def _balance(read: Reader, mix: Mix, slot: str) -> tuple[Loss, Cooling]:
+    """Heat loss and cooling load of an envelope whose U-values stand in slots `slot`."""
+    envelope = _envelope(read, mix, slot)
     gains_w = _mean(read, mix, "bldg.q_peak.ch.{}")
     hours = _mean(read, mix, "bldg.t_full.{}") * read("season")
-    return Loss(
-        warm * heating.wall + sun, warm * heating.roof, warm * heating.volume,
-        gains_w * hours / 1000,
+    return heat_loss(envelope), cooling_load(
+        envelope,
+        degree_days=read("cdd"),
+        sun_kwh_per_m2=read("sun"),
+        transmittance=read("bldg.g_window"),
+        gains_kwh_per_m2=gains_w * hours / 1000,
+    )
+
+
+def _envelope(read: Reader, mix: Mix, slot: str) -> Envelope:
+    windows, air = _mean(read, mix, "wwr.{}"), _mean(read, mix, "vent.ach.{}")
+    if read.place.region.country == "jp" and slot == "u_{}":
+        # Japan's code states one mean U over all surfaces, the ground at its full area.
+        mean = read(f"ua.jp.zone{read.place.region.climate.removeprefix('jp-')}.apartment")
+        none = torch.zeros_like(mean)
+        return Envelope(mean, mean, mean, mean, none + 1, none, windows, air)
+    return Envelope(
+        *(read(slot.format(part)) for part in ("wall", "window", "roof", "ground")),
+        read("u.floor.ground_factor"), read("u.thermal_bridge"), windows, air,
     )  # fmt: skip
+
+
+def _mean(read: Reader, mix: Mix, pattern: str) -> Tensor:
+    """Mean of a factor over the mix of uses, (1 + D,)."""
+    return torch.stack([share * read(pattern.format(use)) for use, share in mix]).sum(dim=0)
 
 
 def _grid(place: Place, read: Reader) -> Tensor:
@@ -178,49 +151,196 @@ def _grid(place: Place, read: Reader) -> Tensor:
     return rate * (1 - read("grid_decline")) ** (place.year - row_year)
 
 
-def operation(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[Entry], list[str]]:
-    """Entries of electricity, gas, heat and grid losses by sector, and what was not assessed."""
-    rates = operation_rates(place, tuple(mix.items()))
-    moved = {
-        "heating": _moved(site, rates.heating),
-        "cooling": _moved(site, rates.cooling),
-    }
-    found = []
-    for sector in ("residential", "nonresidential"):
-        for carrier in ("electricity", "gas", "heat"):
-            pieces: list[tuple[Field, Tensor]] = []
-            for purpose in ("base", "heating", "cooling"):
-                per_floor = rates.per_floor.get((sector, carrier, purpose))
-                if per_floor is None:
-                    continue
-                if purpose == "base":
-                    pieces.append((site.floor_area, per_floor[None]))
-                else:
-                    pieces += [(area, rate * per_floor) for area, rate in moved[purpose]]
-            if not pieces:
-                continue
-            found.append(_line(f"bldg.{carrier}.{sector}", pieces, rates))
-            if carrier == "electricity":
-                lost = [(area, rate * rates.grid_loss) for area, rate in pieces]
-                found.append(_line(f"bldg.td_loss.{sector}", lost, rates))
-    return found, ["shade on walls and local air temperature (energy taken as unshaded)"]
+@dataclass(frozen=True, eq=False)
+class Energy:
+    """Energy of B blocks by sector and carrier, as rates on their form.
 
-
-def _line(name: str, pieces: list[tuple[Field, Tensor]], rates: OperationRates) -> Entry:
-    parts: list[Part] = [part(area, rate) for area, rate in pieces]
-    return entry(name, parts, rates.factors)
-
-
-def _moved(site: Site, loss: Loss) -> list[tuple[Field, Tensor]]:
-    """Fields and rates (B, 1 + D) whose products sum to floor area times the form ratio.
-
-    The ratio (equation 6.7) is spread over walls, roofs, volume and floors in proportion to what
-    each loses, so that the map shows where energy goes.
+    Attributes:
+        rates: By key, the energy per unit of wall, footprint, volume and floor area; rates are
+            (1 + D,) or (B, 1 + D) [kWh/yr].
+        factors: Ids that the rates rest on beside those of `operation_rates`.
     """
-    fields = (site.wall, site.footprint, site.volume, site.floor_area)
-    reference = loss.of_reference()
-    total = loss.over(*(area.total for area in fields))
-    ratio = (total / reference + NEUTRAL_M2) / (site.floor_area.total[:, None] + NEUTRAL_M2)
-    scale = smooth_clip(ratio) / ratio / reference
-    by_field = (loss.wall, loss.roof, loss.volume, loss.floor)
-    return [(area, scale * rate) for area, rate in zip(fields, by_field, strict=True)]
+
+    rates: dict[Key, Loss]
+    factors: tuple[str, ...]
+
+    def kwh(self, blocks: Blocks) -> dict[Key, Tensor]:
+        """Yearly energy by sector and carrier, each (B, 1 + D)."""
+        return {key: rate.over(blocks) for key, rate in self.rates.items()}
+
+
+def energy_of(  # noqa: PLR0913
+    blocks: Blocks,
+    place: Place,
+    mix: Mapping[str, float],
+    *,
+    how: str = "hybrid",
+    exposure: Exposure | None = None,
+    kept: Tensor | None = None,
+) -> Energy:
+    """Energy of blocks of some form, wherever they stand (equations 6.1 to 6.8).
+
+    Args:
+        blocks: Their form, B items.
+        place: Where.
+        mix: Share of floor area by use, the same for all.
+        how: `hybrid`, `archetype` or `physical`, see `Measures.operation`.
+        exposure: Shade, sun and local air; unshaded and at the climate's temperature where None.
+        kept: Share of floor area that is old and has old U-values, (B,); None for none.
+    """
+    rates = operation_rates(place, tuple(mix.items()))
+    found = {key: _per_floor(kwh) for key, kwh in rates.base.items()}
+    if how == "archetype":
+        for part_of in (rates.heat, rates.cool):
+            for key, kwh in part_of.items():
+                found[key] = total(found[key], _per_floor(kwh))
+        return Energy(found, ())
+    read = Reader(place)
+    heating, cooling = rates.heating, rates.cooling.whole()
+    heating_now, cooling_now = _exposed(read, rates.heating, rates.cooling, exposure)
+    if kept is not None:
+        old_heating, old_cooling = _balance(read, tuple(mix.items()), "u_{}_old")
+        old_now = _exposed(read, old_heating, old_cooling, exposure)
+        share = kept[:, None]
+        heating, cooling = (
+            blend(heating, old_heating, share), blend(cooling, old_cooling.whole(), share)
+        )  # fmt: skip
+        heating_now, cooling_now = (
+            blend(heating_now, old_now[0], share), blend(cooling_now, old_now[1], share)
+        )  # fmt: skip
+    if how == "hybrid":
+        moved = (
+            (rates.heat, _relative(blocks, heating_now, heating)),
+            (rates.cool, _relative(blocks, cooling_now, cooling)),
+        )
+    else:
+        moved = _physical(read, rates, heating_now, cooling_now)
+    for part_of, rate in moved:
+        for key, kwh in part_of.items():
+            found[key] = total(found[key], rate.times(kwh))
+    return Energy(found, tuple(read.ids))
+
+
+def _per_floor(kwh_per_m2: Tensor) -> Loss:
+    none = torch.zeros_like(kwh_per_m2)
+    return Loss(none, none, none, kwh_per_m2)
+
+
+def _relative(blocks: Blocks, now: Loss, usual: Loss) -> Loss:
+    """Rates on form that sum to floor area times the form ratio (equation 6.7).
+
+    The ratio is spread over walls, roofs, volume and floors in proportion to what each loses, so
+    that the map shows where energy goes.
+    """
+    reference = usual.of_reference()
+    floor_m2 = blocks.floor_m2[:, None]
+    ratio = (now.over(blocks) / reference + NEUTRAL_M2) / (floor_m2 + NEUTRAL_M2)
+    return now.times(smooth_clip(ratio) / ratio / reference)
+
+
+def _exposed(
+    read: Reader, heating: Loss, cooling: Cooling, exposure: Exposure | None
+) -> tuple[Loss, Loss]:
+    """Heat loss and cooling load under shade, sun and local temperature, rates (B, 1 + D)."""
+    if exposure is None:
+        return heating, cooling.whole()
+    warm, sun = cooling.warm, cooling.sun
+    if exposure.warmer_k is not None:
+        less, more = (_season_ratio(read, exposure.warmer_k, cooling=c) for c in (False, True))
+        heating, warm = heating.times(less), warm.times(more)
+    if exposure.winter_sun_share is not None:
+        lacking = 1 - exposure.winter_sun_share[:, None]
+        heating = heating.times(1 + WINTER_SUN_EFFECT * lacking)
+    if exposure.summer_sun_share is not None:
+        sun = sun.times(exposure.summer_sun_share[:, None])
+    return heating, total(total(warm, sun), cooling.gains)
+
+
+def _season_ratio(read: Reader, warmer_k: Tensor, *, cooling: bool) -> Tensor:
+    return change_ratio(
+        mean_c=read("t_mean"), summer_c=read("t_ref_summer"), spread_k=read("clim.sigma_daily"),
+        warmer_k=warmer_k, cooling=cooling,
+    )  # fmt: skip
+
+
+def _physical(
+    read: Reader, rates: OperationRates, heating: Loss, cooling: Loss
+) -> tuple[tuple[dict[Key, Tensor], Loss], ...]:
+    """Equations 6.4 to 6.6: needs over efficiencies, on the sectors and carriers of statistics."""
+    need = heating.times(KWH_PER_W_DAY * read("hdd") * read("zeta_heat"))
+    load = cooling.times(read("zeta_cool"))
+    efficiency = {
+        "electricity": read("electric_heating"),
+        "gas": read("sys.eff.gas_boiler"),
+        "heat": read("sys.eff.district_network"),
+    }
+    of_plant = {
+        "residential": read("sys.eff.split_ac_cool"), "nonresidential": read("sys.eff.chiller_plant")
+    }  # fmt: skip
+    used = {
+        key: kwh + (LEAST_KWH_PER_M2 if key[1] == "electricity" else 0.0)
+        for key, kwh in rates.heat.items()
+    }
+    useful = torch.stack([kwh * efficiency[key[1]] for key, kwh in used.items()]).sum(dim=0)
+    chilled = {key: kwh + LEAST_KWH_PER_M2 for key, kwh in rates.cool.items()}
+    cooled = torch.stack([kwh * of_plant[key[0]] for key, kwh in chilled.items()]).sum(dim=0)
+    return (
+        ({key: kwh / useful for key, kwh in used.items()}, need),
+        ({key: kwh / cooled for key, kwh in chilled.items()}, load),
+    )
+
+
+def operation(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[Entry], list[str]]:
+    """Entries of operation by sector and carrier, and what was not assessed."""
+    rates = operation_rates(place, tuple(mix.items()))
+    blocks = blocks_of(site)
+    energy = energy_of(
+        blocks, place, mix,
+        how=site.measures.operation, exposure=site.exposure, kept=kept_share(site),
+    )  # fmt: skip
+    ids = (*rates.factors, *energy.factors)
+    bought = energy.kwh(blocks)
+    power = power_of_roofs(
+        site, place, {key[0]: kwh for key, kwh in bought.items() if key[1] == "electricity"}
+    )
+    found = []
+    for (sector, carrier), rate in energy.rates.items():
+        pieces = _on_form(site, rate)
+        factor = rates.emission[carrier]
+        if carrier == "electricity":
+            pieces += less_power(site, power, sector)
+            lost = [part(field, kwh * factor * rates.grid_loss) for field, kwh in pieces]
+            found.append(entry(f"bldg.td_loss.{sector}", lost, ids))
+        parts = [part(field, kwh * factor) for field, kwh in pieces]
+        found.append(entry(f"bldg.{carrier}.{sector}", parts, ids))
+    if power is not None:
+        sold = part(site.footprint, power.exported * rates.emission["electricity"])
+        found.append(entry("pv.exported", [sold], (*rates.factors, *power.factors)))
+    if site.measures.refrigerants:
+        read = Reader(place)
+        leak = part(site.floor_area, read("sys.refrigerant_leak"))
+        found.append(entry("bldg.refrigerant", [leak], read.ids))
+    return found, _unassessed(site.exposure)
+
+
+def blocks_of(site: Site) -> Blocks:
+    """Form of the buildings of each item."""
+    return Blocks(
+        site.wall.total, site.footprint.total, site.volume.total, site.floor_area.total
+    )  # fmt: skip
+
+
+def _on_form(site: Site, rate: Loss) -> list[tuple[Field, Tensor]]:
+    """Fields of the site with the rates on them."""
+    return [
+        (site.wall, rate.wall),
+        (site.footprint, rate.roof),
+        (site.volume, rate.volume),
+        (site.floor_area, rate.floor),
+    ]
+
+
+def _unassessed(exposure: Exposure | None) -> list[str]:
+    if exposure is None or exposure.summer_sun_share is None:
+        return ["shade on walls (energy taken as unshaded)"]
+    return []

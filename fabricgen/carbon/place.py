@@ -40,6 +40,29 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
         "u.{country}.new.{climate}.window", "u.{country}.new.window", "u.de.tabula.mfh.l.window"
     ),
     "u_ground": ("u.{country}.tabula.mfh.l.floor", "u.de.tabula.mfh.l.floor"),
+    "u_wall_old": (
+        "u.{country}.old.{climate}.wall", "u.{country}.tabula.mfh.f.wall", "u.de.tabula.mfh.f.wall"
+    ),
+    "u_roof_old": (
+        "u.{country}.old.{climate}.roof", "u.{country}.tabula.mfh.f.roof", "u.de.tabula.mfh.f.roof"
+    ),
+    "u_window_old": (
+        "u.{country}.old.{climate}.window", "u.{country}.tabula.mfh.f.window",
+        "u.de.tabula.mfh.f.window",
+    ),
+    "u_ground_old": ("u.{country}.tabula.mfh.f.floor", "u.de.tabula.mfh.f.floor"),
+    "t_mean": ("clim.{climate}.t_mean",),
+    "t_ref_summer": ("clim.{climate}.t_ref_summer",),
+    "zeta_heat": (
+        "sys.zeta_h.{climate}", "sys.zeta_h.{country}", "sys.zeta_h.{group}", "sys.zeta_h.eu"
+    ),
+    "zeta_cool": (
+        "sys.zeta_c.{climate}", "sys.zeta_c.{country}", "sys.zeta_c.{group}", "sys.zeta_c.eu"
+    ),
+    "electric_heating": ("sys.eff.split_ac_heat",),
+    "pv_yield": (
+        "pv.yield.{climate}", "pv.yield.{country}", "pv.yield.{group}", "pv.yield.eu"
+    ),
     "tree_stock": ("veg.tree.stock.{country}", "veg.tree.stock.us"),
     "tree_rate": ("veg.tree.seq_gross.{climate}", "veg.tree.seq_gross.{tree_climate}"),
     "soc_ref": ("soil.soc_ref.{soil_climate}",),
@@ -49,7 +72,9 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "paved": ("pav.plaza_mixed",),
 }  # fmt: skip
 # Slots whose general row is the normal case and no stand-in.
-GENERAL = ("study_years", "structure", "road", "paved", "soc_ref", "tree_rate", "gas")
+GENERAL = (
+    "study_years", "structure", "road", "paved", "soc_ref", "tree_rate", "gas", "electric_heating"
+)  # fmt: skip
 
 
 def cached(function: Callable[P, R]) -> Callable[P, R]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
+from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.errors import LayoutError
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
@@ -52,11 +53,17 @@ class Site:
         design: What is proposed.
         base: What stands today, (B or 1 items); None where nothing is known of it.
         pixel_area_m2: Area of each pixel that counts, 0 outside the site, (B, H, W).
+        measures: What the plan says of its buildings beside their shape.
+        exposure: What the surroundings do to the buildings; None where not assessed.
+        sky_view: Share of the sky that each place sees, (B, H, W); None where not assessed.
     """
 
     design: State
     base: State | None
     pixel_area_m2: Tensor
+    measures: Measures = Measures()
+    exposure: Exposure | None = None
+    sky_view: Tensor | None = None
 
     def field(self, share: Tensor) -> Field:
         """Shares (or amounts per m²) as amounts inside the site."""

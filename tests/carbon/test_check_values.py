@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fabricgen.carbon import operation
+from fabricgen.carbon import envelope
 from fabricgen.carbon.cohort import Growth, cohort
 from fabricgen.form.fields import crofton
 
@@ -28,24 +28,25 @@ def stand(years):
 
 
 def loss(wall=1.0, window=2.5, roof=0.4, ground=1.0, air=0.5):
-    return operation.heat_loss(
-        operation.Envelope(*(number(v) for v in (wall, window, roof, ground, 0.5, 0.1, 0.3, air)))
+    return envelope.heat_loss(
+        envelope.Envelope(*(number(v) for v in (wall, window, roof, ground, 0.5, 0.1, 0.3, air)))
     )
 
 
 def reference(of, *, volume=True):
-    areas = (operation.REFERENCE_WALL_M2, operation.REFERENCE_ROOF_M2)
-    cubic = operation.REFERENCE_VOLUME_M3 if volume else 0.0
-    return float(of.over(*(number(v) for v in (*areas, cubic, 4320.0))))
+    areas = (envelope.REFERENCE_WALL_M2, envelope.REFERENCE_ROOF_M2)
+    cubic = envelope.REFERENCE_VOLUME_M3 if volume else 0.0
+    return float(of.over(envelope.Blocks(*(number(v) for v in (*areas, cubic, 4320.0)))))
 
 
 def heating_kwh_per_m2(of, degree_days):
-    need = operation.heating_need_kwh(of.of_reference(), number(degree_days), number(1.0))
+    need = envelope.heating_need_kwh(of.of_reference(), number(degree_days), number(1.0))
     return float(need)
 
 
 def house_ratio():
-    house = loss().over(*(number(v) for v in (240.0, 100.0, 600.0, 200.0)))
+    form = envelope.Blocks(*(number(v) for v in (240.0, 100.0, 600.0, 200.0)))
+    house = loss().over(form)
     return float(house / 200 / loss().of_reference())
 
 
@@ -82,8 +83,8 @@ def computed(name):
         "bldg.harbin.QH": lambda: heating_kwh_per_m2(harbin, 4900.0),
         "bldg.house.rH": house_ratio,
         "bldg.ref.SV": lambda: (
-            (operation.REFERENCE_WALL_M2 + operation.REFERENCE_ROOF_M2)
-            / operation.REFERENCE_VOLUME_M3
+            (envelope.REFERENCE_WALL_M2 + envelope.REFERENCE_ROOF_M2)
+            / envelope.REFERENCE_VOLUME_M3
         ),
         "geom.wall.square40": lambda: wall(square(20)),
         "geom.wall.pair": lambda: wall(square(40)),

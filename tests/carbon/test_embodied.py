@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from fabricgen.carbon import evaluate
-from fabricgen.carbon.embodied import change_of, element_upfront_kgco2e, upfront_kgco2e_per_m2
+from fabricgen.carbon.change import change_of
+from fabricgen.carbon.embodied import element_upfront_kgco2e, upfront_kgco2e_per_m2
 from fabricgen.carbon.factors import factor
 from fabricgen.carbon.place import Reader
 from fabricgen.carbon.site import make_site

@@ -127,5 +127,5 @@ def test_the_map_of_operation_sums_to_it_and_lies_on_buildings(hard):
 def test_rates_are_those_of_every_use_in_the_mix(place):
     both = operation_rates(place("uk"), (("residential", 0.5), ("office", 0.5)))
     homes = operation_rates(place("uk"), (("residential", 1.0),))
-    key = ("residential", "gas", "base")
-    assert float(both.per_floor[key]) == pytest.approx(0.5 * float(homes.per_floor[key]))
+    key = ("residential", "gas")
+    assert float(both.base[key]) == pytest.approx(0.5 * float(homes.base[key]))

@@ -1,0 +1,67 @@
+"""What a plan says of its buildings beside their shape, and how they are counted."""
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor
+
+from fabricgen.errors import SettingsError
+
+OPERATION = ("hybrid", "archetype", "physical")
+EMBODIED = ("total", "elements")
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Choices for the buildings of a layout; by default none of the optional ones is on.
+
+    Attributes:
+        operation: How energy is counted. `archetype`: statistics by use alone; `physical`: heating
+            and cooling by the heat balance of the form; `hybrid`: statistics set the level, the
+            balance moves it.
+        embodied: How new buildings are counted: `total` per floor area, or by `elements`.
+        basement_share: Basement floor area over the floor area above ground, of new buildings.
+        refurbished_share: Of the floor area that stays, how much is refurbished deeply now.
+        pv_share: Of roofs, how much lies under photovoltaic modules.
+        green_roof_share: Of roofs, how much is green.
+        refrigerants: Count what leaks from air conditioning.
+
+    Raises:
+        SettingsError: A choice is unknown or a share out of range.
+    """
+
+    operation: str = "hybrid"
+    embodied: str = "total"
+    basement_share: float = 0.0
+    refurbished_share: float = 0.0
+    pv_share: float = 0.0
+    green_roof_share: float = 0.0
+    refrigerants: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("operation", OPERATION), ("embodied", EMBODIED)):
+            if getattr(self, name) not in known:
+                raise SettingsError(
+                    f"measures: {name} {getattr(self, name)!r}", f"use one of {', '.join(known)}"
+                )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # A basement may have more floors than the house above it.
+            highest = 3.0 if field.name == "basement_share" else 1.0
+            if field.name.endswith("_share") and not 0 <= value <= highest:
+                raise SettingsError(f"measures: {field.name} {value}", f"give 0 to {highest:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What the surroundings do to buildings, each (B,); None where not assessed.
+
+    Attributes:
+        summer_sun_share: Sun on walls in the cooling season over that of unshaded ones; F_sh.
+        winter_sun_share: The same in the heating season, over that of an isolated block; F_sol.
+        warmer_k: Local air temperature over that of the climate preset; only where cooling by
+            green is not counted as avoided.
+    """
+
+    summer_sun_share: Tensor | None = None
+    winter_sun_share: Tensor | None = None
+    warmer_k: Tensor | None = None
