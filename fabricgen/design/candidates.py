@@ -32,14 +32,15 @@ from fabricgen.design.site import edge_angle_deg
 from fabricgen.errors import InputError
 from fabricgen.exchange import Raster, read_drawn
 from fabricgen.form.indicators import STOREY_M, of_layout, of_plan
-from fabricgen.generator.conditions import PIXEL_M
 from fabricgen.layout import SHARE_TOLERANCE, Frame, Layout
 from fabricgen.plan import Plan, rasterize
 from fabricgen.settings import ranged
 from fabricgen.steps import OnStep, quiet
 from fabricgen.surfaces import BUILDING
 
-MAX_PIXELS = 8192 * 8192
+PIXEL_M = 1.0  # of the grid that a plan is drawn on; finer than steering needs
+SUBPIXELS = 5  # odd, so that no pixel is half a building: hardening would always build it
+MAX_PIXELS = 4096 * 4096
 MARGIN_PX = 2  # of nothing around a plan, so that its outer walls are seen
 HEIGHTS = "geom.height.default"  # range of heights where a plan gives none
 
@@ -206,7 +207,7 @@ def _candidate(thing: Plan | Raster, *, name: str, file: str) -> Candidate:
         lon_lat = _degrees(thing.frame.crs, *place)
         return Candidate(name, file, thing.layout, thing.frame, thing.inside, None, lon_lat)
     frame = frame_of(thing)
-    drawn = rasterize(_with_storeys(thing), frame)
+    drawn = rasterize(_with_storeys(thing), frame, subpixels=SUBPIXELS)
     middle = thing.site.centroid
     lon_lat = _degrees(thing.crs, middle.x, middle.y)
     return Candidate(name, file, drawn, frame, drawn.allowed > 0, thing, lon_lat)

@@ -42,7 +42,8 @@ def ledger_svg(schemes: Sequence[Scheme | Scored]) -> str:
     for value in ticks(low, high):
         parts.append(_line(at(value), 0, at(value), height - 22, PALE))
         parts.append(_text(at(value), height - 7, f"{value / KG_PER_T:,g} t", "t"))
-    parts += [_row(scheme, index * ROW_PX + 6, at) for index, scheme in enumerate(schemes)]
+    named = len(schemes) > 1
+    parts += [_row(scheme, n * ROW_PX + 6, at, named=named) for n, scheme in enumerate(schemes)]
     return _svg(WIDTH_PX, height, "emission, sink and avoided of each scheme", "".join(parts))
 
 
@@ -53,10 +54,10 @@ def _reach(scheme: Scheme | Scored) -> list[float]:
     return [0.0, *(value for value in (*kinds, *net) if not math.isnan(value))]
 
 
-def _row(scheme: Scheme | Scored, top: float, at: Callable[[float], float]) -> str:
+def _row(scheme: Scheme | Scored, top: float, at: Callable[[float], float], *, named: bool) -> str:
     """The bars of one scheme; `at` gives the pixel of an amount."""
     ledger = scheme.score.ledger
-    parts = [_text(0, top + 12, scheme.name, "b")]
+    parts = [_text(0, top + 12, scheme.name, "b")] if named else []
     for place, kind in enumerate(KINDS):
         y = top + place * (BAR_PX + GAP_PX)
         parts.append(_text(LEFT_PX - 8, y + 11.5, kind, "e"))

@@ -1,5 +1,6 @@
 """Charts of one scored plan: its bars, its course over the years, and what net hangs on."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from html import escape
@@ -68,7 +69,7 @@ def timeline_svg(ledger: Ledger, item: int = 0) -> str:
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
         ends.append([spots[-1][1], f"{words}: {_t(float(course[-1]))}"])
     ends.sort(key=lambda end: end[0])
-    for before, after in zip(ends, ends[1:], strict=False):
+    for before, after in itertools.pairwise(ends):
         after[0] = max(after[0], before[0] + 13)  # names do not lie on one another
     parts += [text(right + 8, y + 4, words) for y, words in ends]
     return svg(WIDTH_PX, HEIGHT_PX, "emission minus sink summed over the years", "".join(parts))
