@@ -42,7 +42,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
 TEXT_COLUMNS = ("id", "source", "use", "kind")
 GREEN_KINDS = {"grass": GRASS, "shrub": SHRUB, "tree": TREE}
 OVERLAP_M2 = 0.01  # floating point dust between neighbors
-DUST_M = 0.01  # the same along lines
 CROWN_M = 6.0  # crown of a tree that does not say
 
 Shape = tuple[BaseGeometry, int, float]  # geometry in the CRS, allowed bits, height_m or NaN
@@ -103,6 +102,7 @@ def check_plan(plan: Plan, *, tolerance_m: float = 0.05) -> Plan:
     if not crs.is_projected or crs.axis_info[0].unit_name not in ("metre", "meter"):
         raise PlanError(f"plan: {crs.name} is not in meters", "use a projected metric CRS")
     near = plan.site.buffer(tolerance_m)
+    shapely.prepare(near)
     for name, columns in LAYERS.items():
         _check_layer(name, getattr(plan, name), columns, near)
     height = plan.buildings["height_m"].to_numpy()
@@ -123,7 +123,7 @@ def _check_layer(
         raise PlanError(f"{name}: no column {', '.join(missing)}", "add it, empty if unknown")
     shapes = table.geometry.to_numpy()
     wrong = shapely.is_empty(shapes) | ~shapely.is_valid(shapes) | shapely.has_z(shapes)
-    outside = _reaches_out(np.where(wrong, shapely.Point(), shapes), near)
+    outside = ~wrong & ~shapely.covers(near, np.where(wrong, None, shapes))
     for mask, what, fix in (
         (wrong, "is empty, invalid or 3D", "repair it, for example by make_valid"),
         (outside, "reaches out of the site", "clip it to the site"),
@@ -132,15 +132,6 @@ def _check_layer(
             raise PlanError(f"{name} {table['id'][mask].iloc[0]}: {what}", fix)
     if table["id"].duplicated().any():
         raise PlanError(f"{name}: id {table['id'][table['id'].duplicated()].iloc[0]} twice", "")
-
-
-def _reaches_out(shapes: np.ndarray, near: BaseGeometry) -> np.ndarray:
-    """Shapes with more than dust beyond: a needle without area is none of a polygon's ground."""
-    beyond = shapely.difference(shapes, near)
-    dimension = shapely.get_dimensions(shapes)
-    out = shapely.area(beyond) > OVERLAP_M2
-    out |= (dimension == 1) & (shapely.length(beyond) > DUST_M)
-    return np.asarray(out | ((dimension == 0) & ~shapely.is_empty(beyond)))
 
 
 def _check_overlaps(plan: Plan) -> None:

@@ -6,26 +6,28 @@ across the box where that costs little, along the obstacle's own line where it d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from fabricgen.vectorize.neighbors import fit_neighbors
 from fabricgen.vectorize.rectangles import canonical, polygons, settle_angles, snap_edges
 from fabricgen.vectorize.settings import DrawSettings
+from fabricgen.vectorize.walls import notches, tidy
 
-GRID_M = 0.001  # footprints are unions on this grid, so that equal walls are one wall
+GRID_M = 1e-5  # footprints are unions on this grid, so that equal walls are one wall
 INSIDE_M = 0.01  # walls keep this much off the site's edge; far below what a plan shows
 SQUARE_SHARE = 0.8  # a straight cut across the box is taken if it keeps this much of a true cut
-SPUR_M = 1.2  # spikes and notches thinner than this are cleaned away
-VISIBLE_M2 = 0.2  # smaller changes of a footprint are not worth new corners
-HAIR_M = 0.01
-NOTHING_M = 1e-4
+SPUR_M = 2.0  # spikes and wings thinner than this are cleaned away
+SLIT_M = 1.2  # slits thinner than this between the wings of a building close
+VISIBLE_M2 = 0.2  # smaller slits are not worth new corners
 ROUNDING_M = 1e-5
 RIM_M = 0.1  # how near a wall counts as shared
-NOTHING_M2 = 1e-6  # overlaps below this are rounding
+NOTHING_M2 = 1e-6  # what a box loses below this is rounding
+CLASH_M2 = 1e-3  # so is an overlap below this, along a wall that the grid moved
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def draw_buildings(
     boxes: np.ndarray,
     *,
     obstacles: Sequence[BaseGeometry],
+    lines: np.ndarray,
     site: BaseGeometry,
     settings: DrawSettings,
 ) -> list[Footprint]:
@@ -48,6 +51,7 @@ def draw_buildings(
     Args:
         boxes: Store rows (N, 7) in frame coordinates.
         obstacles: What no wall may stand on: carriageways and paths with their setback.
+        lines: Straight pieces of streets (K, 4), along which walls turn.
         site: The site in frame coordinates.
         settings: What counts as clean.
 
@@ -57,7 +61,7 @@ def draw_buildings(
     boxes = canonical(boxes)
     if len(boxes) == 0:
         return []
-    boxes = snap_edges(settle_angles(boxes, settings), settings)
+    boxes = snap_edges(settle_angles(boxes, settings, lines), settings)
     boxes = boxes[np.argsort(-_building_area(boxes), kind="stable")]
     fixed = shapely.STRtree([*_around(site, INSIDE_M), *obstacles])
     pieces = _cut_pieces(boxes, _outlines(boxes, site, settings), fixed, settings)
@@ -71,24 +75,32 @@ def draw_buildings(
             storeys = max(1, round(float(np.average(floors[list(kept)], weights=areas))))
             shape = _close_slits(list(kept.values()), fixed)
             drawn += [Footprint(part, storeys) for part in clean_footprint(shape, settings)]
-    return _absorb(_disjoint(drawn, settings), settings)
-
-
-def clean_footprint(
-    shape: BaseGeometry, settings: DrawSettings, *, straighten_m: float = HAIR_M
-) -> list[Polygon]:
-    """Parts of a footprint that are buildings, without spikes, tiny courts and needless points."""
-    opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
-    if abs(opened.area - shape.area) < VISIBLE_M2:
-        # Nothing to see, but spikes without area must not stay; true corners lie well inside this.
-        opened = opened.buffer(HAIR_M, join_style="mitre")
-    shape = opened.intersection(shape)
-    return [
-        _without_dents(part, settings, straighten_m)
-        for part in parts(shape)
-        if part.area >= settings.min_building_m2
-        and not part.buffer(-settings.min_width_m / 2, join_style="mitre").is_empty
+    drawn = _disjoint(drawn, settings)
+    shapes = fit_neighbors([footprint.shape for footprint in drawn], fixed, settings)
+    drawn = [
+        replace(footprint, shape=shape) for footprint, shape in zip(drawn, shapes, strict=True)
     ]
+    return _absorb(drawn, settings)
+
+
+def clean_footprint(shape: BaseGeometry, settings: DrawSettings) -> list[Polygon]:
+    """Parts of a footprint that are buildings: no spikes, tiny courts, stubs or needless points."""
+    opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
+    shape = shapely.intersection(opened, shape, grid_size=GRID_M)
+    drawn = []
+    for part in parts(shape):
+        if part.area >= settings.min_building_m2:
+            tidied = tidy(_without_dents(part, settings))
+            if tidied is not None and _is_building(tidied, settings):
+                drawn.append(tidied)
+    return drawn
+
+
+def _is_building(shape: Polygon, settings: DrawSettings) -> bool:
+    return (
+        shape.area >= settings.min_building_m2
+        and not shape.buffer(-settings.min_width_m / 2, join_style="mitre").is_empty
+    )
 
 
 def valid(shape: BaseGeometry) -> BaseGeometry:
@@ -99,7 +111,8 @@ def valid(shape: BaseGeometry) -> BaseGeometry:
     """
     if shape.is_valid:
         return shape
-    return shape.buffer(-ROUNDING_M, join_style="mitre")
+    # Not mitred: of rings that cross, a mitre makes spikes that reach far out.
+    return shape.buffer(-ROUNDING_M, join_style="bevel").simplify(ROUNDING_M)
 
 
 def parts(shape: BaseGeometry) -> list[Polygon]:
@@ -210,16 +223,22 @@ def _cut_square(shape: Polygon, angle: float, obstacles: Sequence[BaseGeometry])
 def _close_slits(pieces: Sequence[Polygon], fixed: shapely.STRtree) -> BaseGeometry:
     """One building's pieces as one shape; slits between its wings close if nothing is in them."""
     shape = shapely.union_all(pieces, grid_size=GRID_M)
-    closed = shape.buffer(SPUR_M / 2, join_style="mitre").buffer(-SPUR_M / 2, join_style="mitre")
-    added = closed.difference(shape)
-    if added.area < VISIBLE_M2:
-        return shape
-    near = fixed.geometries[fixed.query(added, predicate="intersects")]
-    return shape if shapely.area(shapely.intersection(near, added)).sum() > NOTHING_M2 else closed
+    closed = shape.buffer(SLIT_M / 2, join_style="mitre").buffer(-SLIT_M / 2, join_style="mitre")
+    wedges = [wedge for part in parts(shape) for wedge in notches(part)]
+    slits = [slit for slit in parts(closed.difference(shape)) if slit.area >= VISIBLE_M2]
+    free = [
+        slit
+        for slit in [*slits, *wedges]
+        if shapely.area(
+            shapely.intersection(fixed.geometries[fixed.query(slit, predicate="intersects")], slit)
+        ).sum()
+        <= NOTHING_M2
+    ]
+    return shapely.union_all([shape, *free], grid_size=GRID_M) if free else shape
 
 
-def _without_dents(shape: Polygon, settings: DrawSettings, straighten_m: float) -> Polygon:
-    """The outline without needless points and the holes without the tiny ones."""
+def _without_dents(shape: Polygon, settings: DrawSettings) -> Polygon:
+    """The outline without the tiny holes, and none that touches another ring in a point."""
     holes = [ring for ring in shape.interiors if Polygon(ring).area >= settings.min_court_m2]
     filled = Polygon(shape.exterior, holes)
     # A tiny hole on the outline is no court but ground that was cut away there, say for a street.
@@ -231,7 +250,7 @@ def _without_dents(shape: Polygon, settings: DrawSettings, straighten_m: float) 
     if cuts:
         left = parts(valid(filled).difference(shapely.union_all(cuts)))
         filled = max(left, key=lambda part: part.area, default=filled)
-    return filled.simplify(straighten_m)
+    return filled
 
 
 def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footprint]:
@@ -241,12 +260,9 @@ def _disjoint(footprints: list[Footprint], settings: DrawSettings) -> list[Footp
     kept: dict[int, list[Polygon]] = {}
     for k, footprint in enumerate(ordered):
         earlier = [p for j in tree.query(footprint.shape) if j < k for p in kept[j]]
-        clash = [p for p in earlier if p.intersection(footprint.shape).area > NOTHING_M2]
+        clash = [p for p in earlier if p.intersection(footprint.shape).area > CLASH_M2]
         left = footprint.shape.difference(shapely.union_all(clash)) if clash else footprint.shape
-        # Straightening here would overlap again.
-        kept[k] = [footprint.shape]
-        if clash:
-            kept[k] = clean_footprint(left, settings, straighten_m=NOTHING_M)
+        kept[k] = clean_footprint(left, settings) if clash else [footprint.shape]
     return [Footprint(part, ordered[k].floors) for k, shapes in kept.items() for part in shapes]
 
 
@@ -268,8 +284,9 @@ def _absorb(footprints: list[Footprint], settings: DrawSettings) -> list[Footpri
         if host is None or contact_m[host] < settings.min_width_m:
             continue
         joined = parts(shapely.union_all([shapes[host], shapes[k]], grid_size=GRID_M))
-        if len(joined) == 1:
-            shapes[host] = joined[0].simplify(HAIR_M)
+        whole = clean_footprint(joined[0], settings) if len(joined) == 1 else []
+        if len(whole) == 1:
+            shapes[host] = whole[0]
             gone.add(k)
     return _disjoint(
         [
@@ -283,7 +300,9 @@ def _absorb(footprints: list[Footprint], settings: DrawSettings) -> list[Footpri
 
 def _most_floors(shape: Polygon, settings: DrawSettings) -> int:
     """Storeys above which a footprint would carry a needle."""
-    return max(1, int(narrow_m(shape) * settings.slenderness / settings.storey_m))
+    # Footprints lie on a grid, which may have cost a hair of their width.
+    width_m = narrow_m(shape) + 2 * GRID_M
+    return max(1, int(width_m * settings.slenderness / settings.storey_m))
 
 
 def narrow_m(shape: Polygon) -> float:

@@ -75,8 +75,13 @@ def vectorize(
     verge = _context_strip(beside, flat).difference(carriageway)
 
     # Walls stand off streets of the site and of the context.
+    around = [*streets, *beside]
     footprints = draw_buildings(
-        boxes, obstacles=_no_walls([*streets, *beside], settings), site=flat, settings=settings
+        boxes,
+        obstacles=_no_walls(around, settings),
+        lines=_straight_pieces(around),
+        site=flat,
+        settings=settings,
     )
     built = shapely.union_all([footprint.shape for footprint in footprints])
     paths = shapely.union_all(taken[on_path]).intersection(flat)
@@ -132,6 +137,13 @@ def _no_walls(streets: Sequence[Street], settings: DrawSettings) -> list[Polygon
     if feet:
         shapes += list(surface(feet, margin_m=settings.path_setback_m, square=True))
     return shapes
+
+
+def _straight_pieces(streets: Sequence[Street]) -> np.ndarray:
+    """Center lines of carriageways as straight pieces (K, 4)."""
+    runs = [shapely.get_coordinates(street.line) for street in streets if street.kind != PATH]
+    pieces = [np.concatenate([run[:-1], run[1:]], axis=1) for run in runs]
+    return np.concatenate([np.zeros((0, 4)), *pieces])
 
 
 def _context_strip(streets: Sequence[Street], site: BaseGeometry) -> BaseGeometry:

@@ -14,9 +14,13 @@ from fabricgen.vectorize.settings import DrawSettings
 QUARTER = np.pi / 2
 JOINED_M = 0.3  # boxes this near are one group and turn as one body
 JOINED_RAD = np.radians(0.6)
+TOUCH_M = 1.5  # boxes this near stand wall to wall once their walls are snapped
 SAME_RAD = np.radians(2.0)  # after averaging, neighbors this close take one angle
 FRAME_RAD = np.radians(1.5)  # walls this close to the frame follow it
 NARROW_M = 2.5  # a box thinner than this keeps its width
+RAD_PER_M = np.radians(1 / 6)  # a street 6 m farther off is chosen for a turn 1 degree smaller
+STREET_M = 12.0  # shorter pieces of street are no direction to build along
+NO_LINES = np.zeros((0, 4))
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:
@@ -73,8 +77,16 @@ def near_pairs(shapes: np.ndarray, distance_m: float) -> tuple[np.ndarray, np.nd
     return i[order], j[order]
 
 
-def settle_angles(boxes: np.ndarray, settings: DrawSettings) -> np.ndarray:
-    """Turn joined boxes as one body until near neighbors that are nearly parallel are parallel."""
+def settle_angles(
+    boxes: np.ndarray, settings: DrawSettings, lines: np.ndarray = NO_LINES
+) -> np.ndarray:
+    """Turn joined boxes as one body until nearly parallel neighbors and streets are parallel.
+
+    Args:
+        boxes: Canonical rows (N, 7).
+        settings: How far to turn and to look.
+        lines: Straight pieces of streets (K, 4) as (u0, v0, u1, v1).
+    """
     if len(boxes) == 0:
         return boxes
     shapes = polygons(boxes)
@@ -85,14 +97,43 @@ def settle_angles(boxes: np.ndarray, settings: DrawSettings) -> np.ndarray:
     weight = np.bincount(group, areas, count)
     before = _mean_angle(boxes[:, 4], areas, group, count)
 
-    # Average with nearly parallel groups nearby, then let close angles become one.
+    # Neighbors wall to wall may be turned farther than neighbors across a yard.
+    apart = np.abs(angle_between(before[:, None], before[None, :]))
+    touch = _near_groups(shapes, group, count, TOUCH_M)
     near = _near_groups(shapes, group, count, settings.turn_reach_m)
-    turn = np.abs(angle_between(before[:, None], before[None, :])) < np.radians(settings.turn_deg)
-    pull = near & turn
+    pull = near & (apart < np.radians(settings.turn_deg))
+    touch &= apart < np.radians(settings.touch_turn_deg)
     phase = np.exp(4j * before) * weight
     mean = np.angle(pull @ phase) / 4
-    after = _merge_angles(mean, before, pull, weight)
+    street = _street_angles(shapes, group, before, lines, settings)
+    after = _merge_angles((before, mean, street), touch, pull, weight)
     return _turn_groups(boxes, group, angle_between(after, before), areas, after)
+
+
+def _street_angles(
+    shapes: np.ndarray,
+    group: np.ndarray,
+    before: np.ndarray,
+    lines: np.ndarray,
+    settings: DrawSettings,
+) -> np.ndarray:
+    """Direction of a near street that a group is nearly parallel to, NaN where there is none.
+
+    A street farther off must be followed the better: each meter counts as much as some turn.
+    """
+    found = np.full(len(before), np.nan)
+    lines = lines[np.hypot(lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1]) > STREET_M]
+    if len(lines) == 0:
+        return found
+    angle = np.arctan2(lines[:, 3] - lines[:, 1], lines[:, 2] - lines[:, 0])
+    streets = shapely.linestrings(lines.reshape(-1, 2, 2))
+    reach_m = np.full((len(before), len(lines)), np.inf)
+    np.minimum.at(reach_m, group, shapely.distance(shapes[:, None], streets[None]))
+    turn = np.abs(angle_between(angle[None], before[:, None]))
+    fits = (turn < np.radians(settings.street_turn_deg)) & (reach_m < settings.turn_reach_m)
+    cost = np.where(fits, turn + reach_m * RAD_PER_M, np.inf)  # (groups, K)
+    best = cost.argmin(axis=1)
+    return np.where(fits.any(axis=1), angle_between(angle[best], 0.0), np.nan)
 
 
 def _mean_angle(
@@ -112,19 +153,35 @@ def _near_groups(shapes: np.ndarray, group: np.ndarray, count: int, reach_m: flo
 
 
 def _merge_angles(
-    mean: np.ndarray, before: np.ndarray, pull: np.ndarray, weight: np.ndarray
+    angles: tuple[np.ndarray, np.ndarray, np.ndarray],
+    touch: np.ndarray,
+    pull: np.ndarray,
+    weight: np.ndarray,
 ) -> np.ndarray:
-    """Large groups first: each takes the angle of a settled neighbor, the frame's, or its own."""
+    """Large groups first, each takes the first of these that is nearly its own angle.
+
+    A settled neighbor's wall to wall, a street's, a settled neighbor's across a yard, the frame's.
+
+    Args:
+        angles: Of each group before, averaged with its neighbors, and of its street (NaN: none).
+        touch: Neighbors wall to wall and nearly parallel, (n, n).
+        pull: Neighbors nearby and nearly parallel, (n, n).
+        weight: Area of each group.
+    """
+    before, mean, street = angles
     after = np.full(len(mean), np.nan)
     for one in np.argsort(-weight, kind="stable"):
-        choices = after[pull[one] & ~np.isnan(after)]
-        offsets = np.abs(angle_between(choices, mean[one]))
-        if len(choices) and offsets.min() < SAME_RAD:
-            after[one] = choices[offsets.argmin()]
-        elif abs(angle_between(before[one], 0.0)) < FRAME_RAD or abs(mean[one]) < FRAME_RAD / 2:
+        settled = ~np.isnan(after)
+        beside, near = after[touch[one] & settled], after[pull[one] & settled]
+        wanted = mean[one] if np.isnan(street[one]) else street[one]
+        if len(beside):
+            after[one] = beside[np.abs(angle_between(beside, before[one])).argmin()]
+        elif len(near) and np.abs(angle_between(near, wanted)).min() < SAME_RAD:
+            after[one] = near[np.abs(angle_between(near, wanted)).argmin()]
+        elif abs(wanted) < FRAME_RAD / 2 or max(abs(before[one]), abs(wanted)) < FRAME_RAD:
             after[one] = 0.0
         else:
-            after[one] = mean[one]
+            after[one] = wanted
     return after
 
 
@@ -191,18 +248,22 @@ def _snap_axis(spans: np.ndarray, others: np.ndarray, settings: DrawSettings) ->
     row = (gap_across < settings.flush_reach_m) & (gap_along < settings.snap_m)
     distance = np.abs(edges[:, None] - edges[None, :])  # (2 n, 2 n)
     same_side = (np.arange(2 * n) < n)[:, None] == (np.arange(2 * n) < n)[None, :]
-    linked = np.where(
-        same_side,
-        touching[np.ix_(owner, owner)] | row[np.ix_(owner, owner)],
-        touching[np.ix_(owner, owner)],
-    )
+    linked = same_side & (touching | row)[np.ix_(owner, owner)] & (distance < settings.flush_m)
+    linked |= touching[np.ix_(owner, owner)] & (distance < settings.snap_m)
     wide = spans[:, 1] - spans[:, 0] > NARROW_M
     linked &= wide[owner][:, None] & wide[owner][None, :]
-    linked &= (distance < settings.snap_m) & (owner[:, None] != owner[None, :])
-    cluster = _clusters(edges, distance, linked, settings.snap_m)
+    linked &= owner[:, None] != owner[None, :]
+    cluster = _clusters(edges, distance, linked, settings.flush_m)
     length = (others[:, 1] - others[:, 0])[owner]
-    line = np.bincount(cluster, edges * length) / np.bincount(cluster, length)
-    return line[cluster].reshape(2, n).T
+    return _longest_line(edges, cluster, length)[cluster].reshape(2, n).T
+
+
+def _longest_line(edges: np.ndarray, cluster: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Where the wall lines of each cluster go: to the longest wall, (clusters,)."""
+    order = np.argsort(length, kind="stable")
+    line = np.zeros(cluster.max() + 1)
+    line[cluster[order]] = edges[order]  # of equal numbers the last one stays
+    return line
 
 
 def _gaps(spans: np.ndarray) -> np.ndarray:

@@ -14,9 +14,14 @@ class DrawSettings:
     path_setback_m: float = 0.3  # and this far off a foot or cycle path
     edge_gap_m: float = 2.0  # walls cut at the site's edge stand this far off it
     snap_m: float = 1.2  # wall lines nearer than this become one line; slits close
+    flush_m: float = 2.0  # so do fronts of neighbors in a row
     flush_reach_m: float = 20.0  # fronts of neighbors this far apart become flush
     turn_deg: float = 4.5  # walls within this angle of their neighbors turn parallel
-    turn_reach_m: float = 45.0  # how far a neighbor may stand for that
+    touch_turn_deg: float = 7.0  # the same for neighbors wall to wall
+    street_turn_deg: float = 10.0  # walls within this angle of their street turn along it
+    turn_reach_m: float = 45.0  # how far a neighbor or street may stand for that
+    alley_m: float = 0.8  # ground between buildings narrower than this closes or opens
+    alley_open_m: float = 1.2  # width that it opens to
     scale_share: float = 0.15  # closing a brief scales footprints by this much at most
     keep_share: float = 0.35  # a box that keeps less of itself is dropped
     min_building_m2: float = 20.0  # smaller footprints are slivers
@@ -26,6 +31,7 @@ class DrawSettings:
     min_court_m2: float = 12.0  # smaller holes are filled
     min_patch_m2: float = 24.0  # smaller patches of ground join their neighbors
     min_strip_m: float = 1.0  # so do thinner ones
+    min_pond_m2: float = 150.0  # smaller water becomes grass
     crown_min_m: float = 4.5  # crown diameters of single trees
     crown_max_m: float = 9.0
     tree_spacing_m: float = 6.5  # least distance of two stems
