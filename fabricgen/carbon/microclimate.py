@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from fabricgen.carbon.microclimate_park import heat_mitigation, park_rule
-from fabricgen.carbon.microclimate_reach import count_around, mean_around, reach
+from fabricgen.carbon.microclimate_reach import (
+    count_around,
+    mean_around,
+    one_for_all,
+    reach,
+)
 from fabricgen.errors import LayoutError, SettingsError
 
 METHODS = ("factors", "intensity")
@@ -140,7 +145,7 @@ def _prepared(
     mapped = valid & torch.isfinite(green_area)
     known = mapped & torch.stack([torch.isfinite(layer) for layer in used.values()]).all(dim=0)
     layers = {k: _within(known, layer.double()) for k, layer in used.items()}
-    return layers, _within(mapped, green_area.double()), _shared(known), _shared(mapped)
+    return layers, _within(mapped, green_area.double()), one_for_all(known), one_for_all(mapped)
 
 
 def _precision(used: dict[str, Tensor]) -> torch.dtype:
@@ -150,11 +155,6 @@ def _precision(used: dict[str, Tensor]) -> torch.dtype:
 def _within(known: Tensor, layer: Tensor, beyond: float = 0.0) -> Tensor:
     """The layer with a number where it is not known: no NaN may enter a sum or a gradient."""
     return layer if bool(known.all()) else torch.where(known, layer, beyond)
-
-
-def _shared(known: Tensor) -> Tensor:
-    """One item for all where all are alike: its sums are needed once."""
-    return known[:1] if bool((known == known[:1]).all()) else known
 
 
 def _capacity(

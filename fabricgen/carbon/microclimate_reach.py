@@ -102,6 +102,11 @@ def _filtered(tiles: Tensor, kernel: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, n=padded_cols, dim=2)[..., :cols]
 
 
+def one_for_all(known: Tensor) -> Tensor:
+    """A mask of B items, or its first where all are alike: its sums are then needed once."""
+    return known[:1] if bool((known == known[:1]).all()) else known
+
+
 def mean_around(
     amount: Tensor, known: Tensor, of: Reach, beyond: float | Tensor | None = None
 ) -> Tensor:

@@ -63,6 +63,14 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "pv_yield": (
         "pv.yield.{climate}", "pv.yield.{country}", "pv.yield.{group}", "pv.yield.eu"
     ),
+    "uhi_max": ("clim.{climate}.uhi_max",),
+    "rain_events": (
+        "rain.events.{climate}", "rain.events.{country}", "rain.events.{group}"
+    ),
+    "rain_depth": (
+        "rain.mean_depth.{climate}", "rain.mean_depth.{country}", "rain.mean_depth.{group}"
+    ),
+    "wwtp_kwh": ("water.wwtp_kwh.{country}_south", "water.wwtp_kwh.default"),
     "tree_stock": ("veg.tree.stock.{country}", "veg.tree.stock.us"),
     "tree_rate": ("veg.tree.seq_gross.{climate}", "veg.tree.seq_gross.{tree_climate}"),
     "soc_ref": ("soil.soc_ref.{soil_climate}",),

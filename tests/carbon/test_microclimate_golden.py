@@ -1,5 +1,6 @@
 """Urban cooling, runoff and carbon stock against the outputs of InVEST 3.20.2."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def masks_of(case):
     starts, pixels = case["bld_pixel_offset"], case["bld_pixel"]
     masks = np.zeros((len(case["bld_type"]), case["lulc"].size), dtype=bool)
     areas = []
-    for building, (first, last) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for building, (first, last) in enumerate(itertools.pairwise(starts)):
         masks[building, pixels[first:last]] = True
         ring = case["bld_xy"][case["bld_offset"][building] : case["bld_offset"][building + 1]]
         x, y = ring.T
