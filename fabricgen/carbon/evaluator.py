@@ -1,6 +1,7 @@
 """Counts the carbon of layouts: every account, one ledger. Differentiable, hard or soft."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -8,6 +9,8 @@ from fabricgen.carbon.embodied import embodied
 from fabricgen.carbon.factors import factor
 from fabricgen.carbon.grid import grid_path
 from fabricgen.carbon.ledger import Entry, Ledger
+from fabricgen.carbon.measures import Measures
+from fabricgen.carbon.ndvi import ndvi_references
 from fabricgen.carbon.operation import operation
 from fabricgen.carbon.paving import paving, planting
 from fabricgen.carbon.place import Place, place_for, use_mix_of
@@ -15,6 +18,8 @@ from fabricgen.carbon.regions import Region
 from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.site import Site, make_site
 from fabricgen.carbon.soil import soil
+from fabricgen.carbon.travel import claim_notes, travel, travel_references
+from fabricgen.carbon.upkeep import upkeep
 from fabricgen.carbon.vegetation import baseline_sink, vegetation
 from fabricgen.errors import SettingsError
 from fabricgen.layout import Layout
@@ -30,12 +35,13 @@ ACCOUNTS: Mapping[str, Account] = {
     "embodied": embodied,
     "paving": lambda site, place, _: paving(site, place),
     "planting": lambda site, place, _: planting(site, place),
+    "upkeep": upkeep,
+    "travel": travel,
 }
 
 NOT_YET = (
     "avoided amounts (cooling by green, stormwater, exported power)",
-    "travel",
-    "upkeep of green and stormwater",
+    "stormwater",
 )
 HORIZON_YEARS = (1, 200)
 
@@ -51,6 +57,7 @@ def evaluate(  # noqa: PLR0913
     draws: int = 0,
     inside: Tensor | None = None,
     seed: int = 0,
+    measures: Measures | None = None,
 ) -> Ledger:
     """Counts the carbon of a batch of layouts.
 
@@ -67,6 +74,8 @@ def evaluate(  # noqa: PLR0913
         inside: The pixels that count, (B, H, W) or (1, H, W) bool; None for all. What lies outside
             still joins walls and colors the ground under crowns.
         seed: Of the draws; equal seeds give equal draws in every call.
+        measures: What the plan says of its buildings beside their shape (basements, power and
+            green on roofs), and how energy and embodied carbon are counted; none where None.
 
     Returns:
         The ledger of all entries. Gradients flow to `layout.cover` and `layout.height_m`.
@@ -84,7 +93,9 @@ def evaluate(  # noqa: PLR0913
     place = place_for(
         preset, horizon_years, year, draws, seed, layout.cover.dtype, layout.cover.device
     )
-    return count(layout, place, context=context, use_mix=use_mix, inside=inside)
+    return count(
+        layout, place, context=context, use_mix=use_mix, inside=inside, measures=measures
+    )
 
 
 def count(
@@ -94,6 +105,7 @@ def count(
     context: Layout | None = None,
     use_mix: Mapping[str, float] | None = None,
     inside: Tensor | None = None,
+    measures: Measures | None = None,
 ) -> Ledger:
     """As `evaluate`, at a place that stands ready: its factors may be leaves of a gradient.
 
@@ -104,13 +116,19 @@ def count(
     mix = use_mix_of(place, use_mix)
     usual_height_m = factor("geom.height.default").value
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
+    if measures is not None:
+        site = replace(site, measures=measures)
     entries: list[Entry] = []
     missing: list[str] = []
     for account in ACCOUNTS.values():
         found, unknown = account(site, place, mix)
         entries += found
         missing += unknown
+    references = {**travel_references(site, place, mix), **ndvi_references(site, place)}
     standing = baseline_sink(site, place)
+    if standing is not None:
+        references["sink_of_todays_trees_kgco2e_per_year"] = standing
+    remarks += claim_notes(references["travel_change_by_form_share"])
     path, path_ids = grid_path(place)
     named = dict.fromkeys(name for entry in entries for name in entry.factors)
     return Ledger(
@@ -120,9 +138,9 @@ def count(
         gross_floor_area_m2=site.floor_area.total,
         horizon_years=place.horizon_years,
         not_assessed=(*missing, *NOT_YET),
-        notes=(*remarks, *_notes(place.region, mix, place.year)),
+        notes=(*remarks, *_notes(place.region, mix, place.year, site.measures)),
         fall_throughs=_stood_in(place, entries, mix),
-        references={} if standing is None else {"sink_of_todays_trees_kgco2e_per_year": standing},
+        references=references,
         factors={name: place.used[name] for name in (*named, *path_ids) if name in place.used},
         grid_path=path,
     )
@@ -134,12 +152,12 @@ def _stood_in(place: Place, entries: list[Entry], mix: Mix) -> tuple[str, ...]:
     return tuple(found.text for found in place.fall_throughs.values() if found.id in used)
 
 
-def _notes(preset: Region, mix: Mix, year: int | None) -> list[str]:
+def _notes(preset: Region, mix: Mix, year: int | None, measures: Measures) -> list[str]:
     uses = ", ".join(f"{share:.0%} {use}" for use, share in mix.items())
     grid = "without decline of the grid factor" if year is None else f"grid factor of {year}"
     return [
         f"region {preset.name} ({preset.title}), electricity {preset.electricity}, {grid}",
         f"floor area: {uses}",
         "one-off flows are divided by the study period, which understates their effect before 2050",
-        "basements, photovoltaics, green roofs and refrigerants are left out",
+        *measures.notes(),
     ]

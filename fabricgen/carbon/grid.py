@@ -6,6 +6,16 @@ from torch import Tensor
 from fabricgen.carbon.place import Place, Reader, cached
 
 
+def grid_rate(read: Reader) -> Tensor:
+    """Emission factor of electricity in the place's year [kgCO2e/kWh], (1 + D,)."""
+    place = read.place
+    rate = read.per_kwh(place.region.electricity)
+    row_year = place.find(place.region.electricity).year
+    if place.year is None or row_year is None or place.year <= row_year:
+        return rate
+    return rate * (1 - read("grid_decline")) ** (place.year - row_year)
+
+
 @cached
 def grid_path(place: Place) -> tuple[Tensor, tuple[str, ...]]:
     """Emission factor of electricity in the years 0…T over that of the start, (T + 1, 1 + D).

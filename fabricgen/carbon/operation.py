@@ -26,6 +26,7 @@ from fabricgen.carbon.envelope import (
     total,
 )
 from fabricgen.carbon.form_fields import Field
+from fabricgen.carbon.grid import grid_rate
 from fabricgen.carbon.ledger import Entry, entry, part
 from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.place import Place, Reader, cached
@@ -43,11 +44,11 @@ Key = tuple[str, str]  # sector, carrier
 Mix = tuple[tuple[str, float], ...]
 
 
-def smooth_clip(ratio: Tensor) -> Tensor:
-    """The form ratio held between 0.4 and 3, once differentiable; same shape."""
+def smooth_clip(ratio: Tensor, low: float = RATIO_LOW, high: float = RATIO_HIGH) -> Tensor:
+    """A ratio held between bounds, those of form unless told, once differentiable; same shape."""
     soft = torch.nn.functional.softplus
-    low = soft(ratio - RATIO_LOW, beta=CLIP_SHARPNESS)
-    return RATIO_LOW + low - soft(ratio - RATIO_HIGH, beta=CLIP_SHARPNESS)
+    raised = soft(ratio - low, beta=CLIP_SHARPNESS)
+    return low + raised - soft(ratio - high, beta=CLIP_SHARPNESS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def operation_rates(place: Place, mix: Mix) -> OperationRates:
     read = Reader(place)
     heating, cooling = _balance(read, mix, "u_{}")
     emission = {
-        "electricity": _grid(place, read),
+        "electricity": grid_rate(read),
         "gas": read.per_kwh("gas"),
         "heat": read.per_kwh("heat"),
     }
@@ -113,8 +114,8 @@ def _add_use(  # noqa: PLR0913
 def _balance(read: Reader, mix: Mix, slot: str) -> tuple[Loss, Cooling]:
     """Heat loss and cooling load of an envelope whose U-values stand in slots `slot`."""
     envelope = _envelope(read, mix, slot)
-    gains_w = _mean(read, mix, "bldg.q_peak.ch.{}")
-    hours = _mean(read, mix, "bldg.t_full.{}") * read("season")
+    gains_w = read.mean(dict(mix), "bldg.q_peak.ch.{}")
+    hours = read.mean(dict(mix), "bldg.t_full.{}") * read("season")
     return heat_loss(envelope), cooling_load(
         envelope,
         degree_days=read("cdd"),
@@ -125,7 +126,7 @@ def _balance(read: Reader, mix: Mix, slot: str) -> tuple[Loss, Cooling]:
 
 
 def _envelope(read: Reader, mix: Mix, slot: str) -> Envelope:
-    windows, air = _mean(read, mix, "wwr.{}"), _mean(read, mix, "vent.ach.{}")
+    windows, air = read.mean(dict(mix), "wwr.{}"), read.mean(dict(mix), "vent.ach.{}")
     if read.place.region.country == "jp" and slot == "u_{}":
         # Japan's code states one mean U over all surfaces, the ground at its full area.
         mean = read(f"ua.jp.zone{read.place.region.climate.removeprefix('jp-')}.apartment")
@@ -135,20 +136,6 @@ def _envelope(read: Reader, mix: Mix, slot: str) -> Envelope:
         *(read(slot.format(part)) for part in ("wall", "window", "roof", "ground")),
         read("u.floor.ground_factor"), read("u.thermal_bridge"), windows, air,
     )  # fmt: skip
-
-
-def _mean(read: Reader, mix: Mix, pattern: str) -> Tensor:
-    """Mean of a factor over the mix of uses, (1 + D,)."""
-    return torch.stack([share * read(pattern.format(use)) for use, share in mix]).sum(dim=0)
-
-
-def _grid(place: Place, read: Reader) -> Tensor:
-    """Emission factor of electricity in the place's year [kgCO2e/kWh], (1 + D,)."""
-    rate = read.per_kwh(place.region.electricity)
-    row_year = place.find(place.region.electricity).year
-    if place.year is None or row_year is None or place.year <= row_year:
-        return rate
-    return rate * (1 - read("grid_decline")) ** (place.year - row_year)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,17 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "structure": ("emb.a1a5.{structure}",),
     "road": ("pav.road.asphalt.construction",),
     "paved": ("pav.plaza_mixed",),
+    "living_space": (
+        "geom.area_per_person.{place}", "geom.area_per_person.{country}",
+        "geom.area_per_person.{group}",
+    ),
+    "travel_vkt": ("travel.vkt.{country}", "travel.vkt.{group}"),
+    "travel_density": ("travel.ref.density.{country}", "travel.ref.density.{group}"),
+    "travel_junctions": (
+        "travel.ref.intersections.{country}", "travel.ref.intersections.{group}"
+    ),
+    "car": ("travel.car.{country}.ice", "travel.car.{country}.unknown", "travel.car.uk.unknown"),
+    "ev_share": ("travel.ev_share.{country}", "travel.ev_share.{group}"),
 }  # fmt: skip
 # Slots whose general row is the normal case and no stand-in.
 GENERAL = (
@@ -232,6 +243,11 @@ class Reader:
         if energy not in scale or mass[:1] not in "kt":
             raise SettingsError(f"factor of {slot} is in {unit}", "give mass of CO2 per kWh or GJ")
         return self(slot) * scale[energy] * (1000.0 if mass.startswith("t") else 1.0)
+
+    def mean(self, mix: Mapping[str, float], pattern: str) -> Tensor:
+        """Mean of a factor over shares of uses, (1 + D,); `pattern` is an id with {} for the use."""
+        parts = [share * self(pattern.format(use)) for use, share in mix.items()]
+        return torch.stack(parts).sum(dim=0)
 
     def best(self, *ids: str) -> Tensor:
         """The first of several ids that the table has; a later one is listed as a fall-through."""

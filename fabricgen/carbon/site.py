@@ -6,12 +6,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
+from fabricgen.carbon.form_fields import Field, crofton, ground_cover, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.errors import LayoutError
+from fabricgen.form.fields import WALL_CORRECTION
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
-from fabricgen.surfaces import BIT, BUILDING, SURFACES
+from fabricgen.surfaces import BIT, BUILDING, ROAD, SURFACES
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,18 @@ class Site:
             self.design.cover[:, BUILDING] * self.design.height_m, self.design.pixel_m
         )
         return Field(wall * (self.pixel_area_m2 > 0))
+
+    @cached_property
+    def street_m_per_m2(self) -> Tensor:
+        """Length of streets over the area of the site, (B,): half their outline (equation 1.12).
+
+        Streets are followed under crowns; the edge of the site is no outline.
+        """
+        inside = self.pixel_area_m2 > 0
+        edge = WALL_CORRECTION * crofton(
+            self.design.ground[:, ROAD], self.design.pixel_m, inside=inside
+        )
+        return edge.sum(dim=(1, 2)) / 2 / self.area_m2
 
 
 def make_site(
