@@ -74,7 +74,8 @@ def score(
     prepare_output(out.parent, free_mb=20)
     with console.progress("score") as on_step:
         scored = score_files(paths, settings=chosen, on_step=on_step)
-        run = record("score", start=start, settings=values, inputs=paths, more=facts(scored))
+        inputs = [*paths, *([Path(chosen.factors)] if chosen.factors else [])]
+        run = record("score", start=start, settings=values, inputs=inputs, more=facts(scored))
         write_scores(scored, out, record=run)
     for one in scored:
         if one.heights is not None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from fabricgen import carbon
+from fabricgen.carbon.factors import read_own
+from fabricgen.carbon.regions import Region, with_factors
 from fabricgen.design.brief import Brief
 from fabricgen.design.objective import SteeringSettings, energy_of, ground_cost, hold
 from fabricgen.design.rank import rank
@@ -50,6 +52,7 @@ class LoopSettings:
     steering: SteeringSettings = field(default_factory=SteeringSettings)
     streets: str = "new"  # "keep": the site's existing streets stay and no others are drawn
     region: str = "auto"  # carbon region; auto: by the site's place on earth
+    factors: str | None = None  # a table of own factors, which replace ours of the same ids
     weights: str = "default"  # name in `checkpoints/`, or a path
 
 
@@ -111,8 +114,7 @@ def run(
         if context is None:
             raise InputError("no context", "give the city extract or tile store around the site")
         site = read_site(Path(site), context=Path(context))
-    region = settings.region
-    region = carbon.region_for(*site.lon_lat) if region == "auto" else carbon.region(region).name
+    region = _region_of(site, settings)
     models = load(weights_path(settings.weights))
 
     on_step(1, total, "proposing streets and buildings")
@@ -141,7 +143,16 @@ def run(
             _draw_scheme(proposal, item, site, brief, region=region, seed=seed, settings=settings)
         )
     on_step(total, total, "ranked")
-    return Run(rank(schemes), site, brief, region, models, settings)
+    return Run(rank(schemes), site, brief, region.name, models, settings)
+
+
+def _region_of(site: Site, settings: LoopSettings) -> Region:
+    """The carbon region that is asked for, or that of the site's place, with own factors."""
+    name = settings.region
+    region = carbon.region(carbon.region_for(*site.lon_lat) if name == "auto" else name)
+    if settings.factors is None:
+        return region
+    return with_factors(region, read_own(Path(settings.factors)))
 
 
 def weights_path(name: str) -> Path:
@@ -209,7 +220,7 @@ def _steer_boxes(  # noqa: PLR0913  # the whole state of the loop passes through
     brief: Brief,
     count: int,
     *,
-    region: str,
+    region: Region,
     rng: torch.Generator,
     settings: LoopSettings,
     on_step,  # noqa: ANN001
@@ -295,7 +306,9 @@ def _fit_floors(boxes: Boxes, targets: Tensor, inside: Tensor, conditions: Condi
     return replace(boxes, floors=(boxes.floors * factor[:, None]).clamp(min=1.0))
 
 
-def _costliest(proposal: Proposal, conditions: Conditions, *, region: str, share: float) -> Tensor:
+def _costliest(
+    proposal: Proposal, conditions: Conditions, *, region: Region, share: float
+) -> Tensor:
     """Groups of boxes with the highest net carbon per floor area, up to a share of it, (B, N)."""
     layout = _soft(proposal, conditions)
     with torch.no_grad():
@@ -335,7 +348,7 @@ def _lay_ground(
     conditions: Conditions,
     brief: Brief,
     *,
-    region: str,
+    region: Region,
     rng: torch.Generator,
     settings: LoopSettings,
 ) -> Proposal:
@@ -347,7 +360,7 @@ def _lay_ground(
     if steering.guided:
         cost = ground_cost(_soft(proposal, conditions), region=region, inside=conditions.editable)
         pull = -steering.ground_pull * (cost - cost.mean(dim=1, keepdim=True))
-    tilt = _tilt_of(brief, pull, steering.keep_access_share, site=conditions.editable)
+    tilt = _tilt_of(brief, pull, steering.keep_access_share)
     log_p = cascade.draw_ground(
         models, told, proposal.boxes, proposal.streets, tilt=tilt, rng=rng,
         settings=settings.sampler,
@@ -368,16 +381,15 @@ def _shares(brief: Brief, site: Tensor, free: Tensor) -> list[Constraint]:
     ]
 
 
-def _tilt_of(
-    brief: Brief, pull: Tensor | None, keep_access_share: float, *, site: Tensor
-) -> cascade.Tilt:
+def _tilt_of(brief: Brief, pull: Tensor | None, keep_access_share: float) -> cascade.Tilt:
     """Steers the ground: shares of the brief hold, and carbon pulls within them.
 
-    A share of the site becomes one of the window's open ground; each window holds it by itself.
+    A share of the site becomes one of the open ground that a window draws; each window holds it
+    on its own part of the site.
     """
 
-    def tilt(log_p: Tensor, free: Tensor, span: tuple[slice, slice]) -> Tensor:
-        constraints = _shares(brief, site[:, span[0], span[1]], free)
+    def tilt(log_p: Tensor, free: Tensor, part: Tensor, span: tuple[slice, slice]) -> Tensor:
+        constraints = _shares(brief, part, free)
         if pull is not None:
             paved = (log_p[:, PAVED].exp() * free).sum(dim=(1, 2)) / free.sum((1, 2)).clamp(min=1)
             constraints.append(Constraint((PAVED,), keep_access_share * paved, 1.0))
@@ -393,7 +405,7 @@ def _draw_scheme(
     site: Site,
     brief: Brief,
     *,
-    region: str,
+    region: Region,
     seed: int,
     settings: LoopSettings,
 ) -> Scheme:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fabricgen import carbon
+from fabricgen.carbon import Region
 from fabricgen.form.indicators import of_layout
 from fabricgen.generator.proposal import Guide
 from fabricgen.layout import Layout
@@ -34,12 +35,12 @@ class SteeringSettings:
 
 
 def energy_of(
-    *, region: str, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
+    *, region: str | Region, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
 ) -> Callable[[Layout], Tensor]:
     """An energy of soft layouts.
 
     Args:
-        region: Name of a carbon region.
+        region: A carbon region, or its name.
         inside: The site, (B, H, W) bool.
         targets: Floor area ratio and coverage to hold, (B, 2).
         carbon_weight: 0 leaves the brief alone.
@@ -64,7 +65,7 @@ def energy_of(
     return energy
 
 
-def ground_cost(layout: Layout, *, region: str, inside: Tensor) -> Tensor:
+def ground_cost(layout: Layout, *, region: str | Region, inside: Tensor) -> Tensor:
     """Net carbon of one more square meter of each surface, (B, 8, H, W) [kgCO2e/m2/yr].
 
     The gradient of the evaluator with respect to the shares: all that the tilt of generator.md

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fabricgen import carbon
+from fabricgen.carbon import Region
 from fabricgen.design.scheme import Score
 from fabricgen.form.indicators import of_plan
 from fabricgen.layout import Frame, Layout, compose
@@ -16,7 +17,7 @@ def score(
     plan: Plan,
     frame: Frame,
     *,
-    region: str,
+    region: str | Region,
     surroundings: Layout | None = None,
     draws: int = DRAWS,
 ) -> tuple[Score, Layout]:
@@ -25,7 +26,7 @@ def score(
     Args:
         plan: What is judged.
         frame: A grid that holds the site.
-        region: Name of a carbon region.
+        region: A carbon region, or its name.
         surroundings: What stands around, (1, 8, rows, cols), so that walls at the site's edge
             are seen as they are; None: nothing does.
         draws: Random draws of every factor for the range of net.

@@ -10,11 +10,12 @@ from fabricgen.errors import InputError
 from fabricgen.exchange import write_schemes
 from fabricgen.report.score_charts import anchor, positive_text, short, timeline_svg, tornado_svg
 from fabricgen.report.score_page import score_page, score_table, write_scores
-from tests.report.report_schemes import plan_of
 
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
+    from report_schemes import plan_of
+
     path = tmp_path_factory.mktemp("score") / "plans.gpkg"
     write_schemes([("s01", plan_of(1)), ("s02", plan_of(2))], path)
     return score_files([path], settings=ScoreSettings(draws=32))
