@@ -89,6 +89,8 @@ def _fields_of(name: str) -> dict[str, Any]:
     base = own.pop("base", "")
     if not base:
         return dict(own)
+    if base not in region_names() or base == name:
+        raise FormatError(f"{name}.yaml: its base {base!r} is no preset", "name another one")
     below = _fields_of(base)
     # The climate's overlay of the base comes between the base and what the file itself says.
     overlay = below.get("climates", {}).get(own.get("climate", below["climate"]), {})

@@ -90,8 +90,12 @@ def draw(
         write_results(made, out, record=record)
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
         rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(source)]
-    text = f"{console.table(rows, COLUMNS)}\nwritten to {out}; open {out / 'report.html'}"
-    console.show({"out": str(out), "schemes": rows}, text=text)
+    region = record["region"]
+    text = (
+        f"{console.table(rows, COLUMNS)}\ncarbon region: {region}\n"
+        f"written to {out}; open {out / 'report.html'}"
+    )
+    console.show({"out": str(out), "region": region, "schemes": rows}, text=text)
 
 
 def _value(text: str) -> int | float | str | None:

@@ -150,3 +150,15 @@ def test_the_page_of_regions_is_that_of_the_presets():
     page = runpy.run_path(str(root / "scripts" / "regions_table.py"))["page"]()
     stored = (root / "docs" / "regions.md").read_text(encoding="utf-8")
     assert stored == page, "run python scripts/regions_table.py"
+
+
+def test_a_base_that_is_no_preset_is_named(tmp_path, monkeypatch):
+    from fabricgen.carbon import regions
+
+    folder = tmp_path / "carbon" / "region"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("base: atlantis\nname: mine\n")
+    monkeypatch.setattr(regions, "shipped", lambda _: tmp_path)
+    monkeypatch.setattr(regions, "region_names", lambda: ("mine",))
+    with pytest.raises(FormatError, match=r"mine.yaml: its base 'atlantis' is no preset"):
+        regions.region("mine")

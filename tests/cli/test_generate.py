@@ -44,7 +44,8 @@ def asked(monkeypatch):
     design, report = ModuleType("fabricgen.design"), ModuleType("fabricgen.report")
     design.Brief = type("Brief", (), {"read": staticmethod(dict)})
     design.LoopSettings, design.run = LoopSettings, run
-    report.record_of, report.write_results = lambda made, **facts: facts, write_results
+    report.record_of = lambda made, **facts: {"region": "fi", **facts}
+    report.write_results = write_results
     monkeypatch.setitem(sys.modules, "fabricgen.design", design)
     monkeypatch.setitem(sys.modules, "fabricgen.report", report)
     return calls
@@ -69,11 +70,12 @@ def test_the_demo_is_generate_with_the_files_of_the_package(asked, tmp_path):
 
 def test_the_table_shows_the_scores_that_were_written(asked, tmp_path, capsys):
     main(["demo", "--out", str(tmp_path / "o")])
-    head, row, where = capsys.readouterr().out.splitlines()
+    head, row, region, where = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["rank", "scheme", "far"]
     assert row.split() == [
         "1", "s2", "2.00", "0.31", "0.40", "18.2", "12,346", "100,000", "2,000", "98,000",
     ]  # fmt: skip
+    assert region == "carbon region: fi"
     assert where == f"written to {tmp_path / 'o'}; open {tmp_path / 'o' / 'report.html'}"
 
 
