@@ -8,6 +8,7 @@ from fabricgen.errors import SettingsError
 
 OPERATION = ("hybrid", "archetype", "physical")
 EMBODIED = ("total", "elements")
+MICROCLIMATE = ("avoided", "operation", "off")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Measures:
             and cooling by the heat balance of the form; `hybrid`: statistics set the level, the
             balance moves it.
         embodied: How new buildings are counted: `total` per floor area, or by `elements`.
+        microclimate: Where the cooling by green is counted. `avoided`: as energy that the
+            neighborhood saves against today; `operation`: in the energy of the site's own
+            buildings; `off`: nowhere. Never in both.
         basement_share: Basement floor area over the floor area above ground, of new buildings.
         refurbished_share: Of the floor area that stays, how much is refurbished deeply now.
         pv_share: Of roofs, how much lies under photovoltaic modules.
@@ -31,6 +35,7 @@ class Measures:
 
     operation: str = "hybrid"
     embodied: str = "total"
+    microclimate: str = "avoided"
     basement_share: float = 0.0
     refurbished_share: float = 0.0
     pv_share: float = 0.0
@@ -38,7 +43,8 @@ class Measures:
     refrigerants: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("operation", OPERATION), ("embodied", EMBODIED)):
+        choices = {"operation": OPERATION, "embodied": EMBODIED, "microclimate": MICROCLIMATE}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SettingsError(
                     f"measures: {name} {getattr(self, name)!r}", f"use one of {', '.join(known)}"

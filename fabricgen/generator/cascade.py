@@ -22,13 +22,13 @@ from fabricgen.generator.conditions import (
     packed,
 )
 from fabricgen.generator.proposal import box_shares, road_shares
-from fabricgen.generator.windows import Tile, cut, shift_boxes, tiles
+from fabricgen.generator.windows import Tile, cut, shift_boxes, tiles, without_known
 from fabricgen.layout import Layout
-from fabricgen.surfaces import BIT, GRASS, PAVED, SURFACES, TREE
+from fabricgen.surfaces import BIT, BUILDING, GRASS, PAVED, ROAD, SURFACES, TREE
 
-# Log-probabilities (B, 8, h, w) of a window, its open ground (B, h, w), and where it lies on the
-# frame (rows, cols) -> the same log-probabilities, steered.
-Tilt = Callable[[Tensor, Tensor, tuple[slice, slice]], Tensor]
+# Log-probabilities (B, 8, h, w) of a window, the open ground that it draws (B, h, w), its part of
+# the site (B, h, w), and where it lies on the frame (rows, cols) -> the same, steered.
+Tilt = Callable[[Tensor, Tensor, Tensor, tuple[slice, slice]], Tensor]
 
 FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")
 
@@ -69,17 +69,23 @@ def draw_boxes(
     """
     model = _stage(models, "buildings")
     found = Boxes.empty(len(conditions.asks))
+    stands = _built(Boxes.empty(len(conditions.asks)) if standing is None else standing, conditions)
     todo = tiles(conditions.editable[0])
     for place, tile in enumerate(todo):
+        ahead = torch.stack([each.core for each in todo[place:]]).any(dim=0)
         stays = found if standing is None else join_boxes(standing, found)
         seen = replace(
             conditions,
             boxes=join_boxes(conditions.boxes, stays),
-            asks=_asks_left(conditions, stays, todo, place),
+            asks=_asks_left(conditions, stands, ahead),
         )
+        if standing is None:  # else the later windows are built for the most part
+            seen = without_known(seen, ahead & ~tile.core)
         sampling = BuildingsSampling(nucleus=settings.nucleus)
         new = buildings.sample(model, cut(seen, tile), rng=rng, sampling=sampling)
-        found = join_boxes(found, shift_boxes(new, *_corner(conditions, tile)))
+        new = shift_boxes(new, *_corner(conditions, tile))
+        found = join_boxes(found, new)
+        stands = stands + _built(new, conditions)
     return found
 
 
@@ -95,12 +101,16 @@ def draw_ground(
 ) -> Tensor:
     """Surface of the ground of the site, (B, 8, H, W) log-probabilities.
 
-    The windows are drawn one after the other; each sees the ground of those before it.
+    The windows are drawn one after the other; each sees all buildings and streets of the site, and
+    the ground of the windows before it.
     """
     model = _stage(models, "ground")
-    seen = conditions
     rows, cols = conditions.editable.shape[1:]
     built, road = built_masks(conditions, boxes, roads)
+    laid = conditions.context.allowed
+    for surface, mask in ((ROAD, road), (BUILDING, built)):
+        laid = torch.where(conditions.editable & mask, BIT[surface], laid)
+    seen = replace(conditions, context=replace(conditions.context, allowed=laid.to(torch.uint8)))
     log_p = torch.full((len(conditions.asks), len(SURFACES), rows, cols), -30.0)
     for tile in tiles(conditions.editable[0]):
         window = cut(seen, tile)
@@ -116,7 +126,7 @@ def draw_ground(
             lanes,
             rng=rng,
             steps=settings.ground_steps,
-            tilt=None if tilt is None else _on(tilt, window.editable & ~walls & ~lanes, span),
+            tilt=None if tilt is None else _on(tilt, window.editable, walls | lanes, span),
         )
         own = window.editable[:, None]
         log_p[:, :, span[0], span[1]] = torch.where(own, part, log_p[:, :, span[0], span[1]])
@@ -219,21 +229,32 @@ def _corner(conditions: Conditions, tile: Tile) -> tuple[float, float]:
     return tile.col * pixel_m, tile.row * pixel_m
 
 
-def _asks_left(conditions: Conditions, stays: Boxes, todo: list[Tile], place: int) -> Tensor:
-    """Asks of the window at `place`: what the windows before it left of floor area and coverage."""
-    if place == 0:
-        return conditions.asks
-    pixel_m2 = conditions.context.pixel_m**2
-    site_m2 = float(conditions.editable[0].sum()) * pixel_m2
-    left_m2 = sum(float(tile.core.sum()) for tile in todo[place:]) * pixel_m2
-    done = torch.stack([tile.core for tile in todo[:place]]).any(dim=0)
-    cell = (stays.geometry[..., :2] / conditions.context.pixel_m).long()  # (B, N, 2) col, row
-    col, row = (cell[..., k].clamp(0, done.shape[1 - k] - 1) for k in range(2))
-    foot_m2 = stays.geometry[..., 2:4].prod(-1) * (stays.valid & done[row, col])
-    floor_m2 = (foot_m2 * torch.nan_to_num(stays.floors)).sum(1)
+def _built(boxes: Boxes, conditions: Conditions) -> Tensor:
+    """Ground under boxes and floor area per ground, at each pixel, (B, 2, rows, cols)."""
+    rows, cols = conditions.editable.shape[1:]
+    known = replace(boxes, floors=torch.nan_to_num(boxes.floors))
+    pixel_m = conditions.context.pixel_m
+    foot, _, floors = box_shares(known, 1.0, rows=rows, cols=cols, pixel_m=pixel_m)
+    return torch.stack([foot, foot * floors], dim=1)
+
+
+def _asks_left(conditions: Conditions, stands: Tensor, ahead: Tensor) -> Tensor:
+    """Asks of floor area and coverage on the ground that is ahead.
+
+    Args:
+        conditions: With the asks for the whole site.
+        stands: What is built, as `_built` gives it.
+        ahead: What this window and later ones draw, (rows, cols) bool.
+
+    Returns:
+        (B, K). Boxes that reach into the ground ahead count there, as the stage counts them.
+    """
+    site = conditions.editable[0]
+    done = (stands * (site & ~ahead)).sum(dim=(2, 3))  # (B, 2) pixels
     asks = conditions.asks.clone()
-    asks[:, COVERAGE] = (asks[:, COVERAGE] * site_m2 - foot_m2.sum(1)).clamp(min=0) / left_m2
-    asks[:, FAR] = (asks[:, FAR] * site_m2 - floor_m2).clamp(min=0) / left_m2
+    for column, ask in ((0, COVERAGE), (1, FAR)):
+        missing = asks[:, ask] * site.sum() - done[:, column]
+        asks[:, ask] = missing.clamp(min=0) / ahead.sum()
     return asks
 
 
@@ -244,5 +265,7 @@ def _with_ground(context: Layout, log_p: Tensor, editable: Tensor, tile: Tile) -
     return replace(context, allowed=torch.where(laid, bits, context.allowed))
 
 
-def _on(tilt: Tilt, free: Tensor, span: tuple[slice, slice]) -> Callable[[Tensor], Tensor]:
-    return lambda log_p: tilt(log_p, free, span)
+def _on(
+    tilt: Tilt, part: Tensor, taken: Tensor, span: tuple[slice, slice]
+) -> Callable[[Tensor], Tensor]:
+    return lambda log_p: tilt(log_p, part & ~taken, part, span)
