@@ -1,6 +1,7 @@
 """The report: one self-contained page with drawings, ledgers, ranges, sources and provenance."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from fabricgen.report.charts import ledger_svg, pareto_svg
 from fabricgen.report.draw import Surroundings, background, draw, view_of
 from fabricgen.report.svg import drawing_svg
 from fabricgen.report.tables import (
+    GREEN,
     NAMES,
     factors_used,
     number,
@@ -112,6 +114,7 @@ def _numbers(schemes: Sequence[Scheme]) -> dict[str, Any]:
     return {
         "asked": [_asked(name, schemes[:SHOWN]) for name in BRIEF_KEYS],
         "misses": _misses(schemes),
+        "green": _green(schemes[:SHOWN]),
         "ranking": [_ranked(row) for _, row in table.iterrows()],
         "ties": groups,
         "sure": f"{SURE:.0%}".replace("%", " %"),
@@ -127,6 +130,16 @@ def _asked(name: str, schemes: Sequence[Scheme]) -> dict[str, Any]:
     got = [plain(name, scheme.score.indicators[name]) for scheme in schemes]
     asked = schemes[0].asked.get(name, "free")
     return {"title": NAMES[name], "asked": asked, "got": list(zip(got, missed, strict=True))}
+
+
+def _green(schemes: Sequence[Scheme]) -> list[tuple[str, list[str]]]:
+    """Indicators of green, rain and sky as text, those that some scheme has."""
+    rows = []
+    for name, title in GREEN.items():
+        values = [scheme.score.indicators.get(name, math.nan) for scheme in schemes]
+        if not all(math.isnan(value) for value in values):
+            rows.append((title, [number(name, value) for value in values]))
+    return rows
 
 
 def _misses(schemes: Sequence[Scheme]) -> list[dict[str, Any]]:

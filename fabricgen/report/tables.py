@@ -24,7 +24,35 @@ NAMES = {
     "tree_share": "Tree share",
     "gross_floor_area_m2": "Gross floor area",
 }
+# What a planner reads of green, rain and sky; docs/indicators.md explains each.
+GREEN = {
+    "shrub_cover_share": "Shrub cover",
+    "mixed_planting_share": "Trees and shrubs mixed",
+    "ecological_space_share": "Ecological space",
+    "net_sink_kgco2e_per_m2_year": "Net sink per site area and year",
+    "urban_greening_factor": "Urban Greening Factor",
+    "green_plot_ratio": "Green plot ratio",
+    "runoff_share": "Rain that runs off",
+    "sky_view_open_share": "Sky seen from open ground",
+    "sky_view_street_share": "Sky seen from streets and paving",
+    "green_m2_per_person": "Green per person",
+    "largest_patch_share": "Largest green patch, of the site",
+    "patches_per_km2": "Green patches per km²",
+    "nearest_patch_m": "From patch to patch, mean",
+    "connected_50m_share": "Pairs of patches within 50 m",
+    "path_m_per_ha": "Paths per hectare",
+    "shaded_path_share": "Paving under crowns",
+    "within_300m_of_green_share": "Floor area within 300 m of 0.5 ha green",
+}
 SHARES = ("site_coverage", "green_ratio", "road_share", "tree_share")
+UNITS = {
+    "mean_height_m": (1, " m"),
+    "net_sink_kgco2e_per_m2_year": (2, " kg/m²"),
+    "green_m2_per_person": (1, " m²"),
+    "patches_per_km2": (0, ""),
+    "nearest_patch_m": (0, " m"),
+    "path_m_per_ha": (0, " m/ha"),
+}  # digits and unit; others: shares in percent, areas in m², numbers with two digits
 
 # Families of flows, in the order in which a bar stacks them: start of the flow's id, words, color.
 FAMILIES = (
@@ -55,7 +83,7 @@ class Slice:
 def scores_table(schemes: Sequence[Scheme]) -> pd.DataFrame:
     """One row per scheme in the order given; what `scores.csv` and `scores.parquet` hold.
 
-    An amount that the evaluator did not assess is NaN, never zero.
+    An amount or indicator that was not assessed is NaN, never zero.
     """
     return pd.DataFrame([_row(scheme) for scheme in schemes])
 
@@ -64,6 +92,7 @@ def _row(scheme: Scheme) -> dict[str, object]:
     score, ledger = scheme.score, scheme.score.ledger
     p05, p50, p95 = score.net_range_kgco2e_per_year
     form = {name: score.indicators[name] for name in FORM}
+    green = {name: score.indicators.get(name, math.nan) for name in GREEN}
     emission, sink = total(ledger, "emission"), total(ledger, "sink")
     net = emission - (0.0 if math.isnan(sink) else sink)
     return {
@@ -72,6 +101,7 @@ def _row(scheme: Scheme) -> dict[str, object]:
         "tie": scheme.tie,
         "seed": scheme.seed,
         **form,
+        **green,
         "emission_kgco2e_per_year": emission,
         "sink_kgco2e_per_year": sink,
         "avoided_kgco2e_per_year": total(ledger, "avoided"),
@@ -112,11 +142,11 @@ def number(name: str, value: float) -> str:
     """An indicator as it is shown."""
     if math.isnan(value):
         return "–"
-    if name in SHARES:
+    if name in SHARES or name.endswith("_share"):
         return f"{100 * value:.1f} %"
-    if name == "mean_height_m":
-        return f"{value:.1f} m"
-    return f"{value:,.0f} m²" if name.endswith("_m2") else f"{value:.2f}"
+    usual = (0, " m²") if name.endswith("_m2") else (2, "")
+    digits, unit = UNITS.get(name, usual)
+    return f"{value:,.{digits}f}{unit}"
 
 
 def tonnes(kgco2e: float) -> str:

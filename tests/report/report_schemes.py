@@ -6,6 +6,7 @@ import numpy as np
 import shapely
 
 from fabricgen.carbon import evaluate
+from fabricgen.design.green_score import green_indicators
 from fabricgen.design.rank import rank
 from fabricgen.design.scheme import Scheme, Score, Unmet
 from fabricgen.form.indicators import of_plan
@@ -107,6 +108,7 @@ def scheme_of(number, *, draws=64):
     layout = rasterize(plan, FRAME)
     ledger = evaluate(layout, region=REGION, inside=layout.allowed > 0, draws=draws)
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
+    seen = green_indicators(layout, layout.allowed > 0, ledger, region=REGION)
     unmet = (
         (Unmet("far", "1.5", of_plan(plan)["far"], "storeys change by whole storeys"),)
         if number == 2
@@ -114,8 +116,8 @@ def scheme_of(number, *, draws=64):
     )
     return Scheme(
         name=f"{number:02d}", plan=plan, frame=FRAME, layout=layout,
-        score=Score(of_plan(plan), ledger, (low, middle, high)), seed=40 + number, rank=0,
-        tie=0, asked=ASKED, unmet=unmet, origin="guided" if number % 2 else "unguided",
+        score=Score(of_plan(plan) | seen, ledger, (low, middle, high)), seed=40 + number,
+        rank=0, tie=0, asked=ASKED, unmet=unmet, origin="guided" if number % 2 else "unguided",
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fabricgen.report import write_report
+from fabricgen.report.tables import GREEN
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
@@ -119,3 +120,11 @@ def test_of_very_many_schemes_the_best_are_drawn_and_all_are_ranked(
     assert page.count('aria-label="plan of') == 2
     assert "The best 2 are drawn here" in page
     assert page.count("<td data-key") == 15 * len(schemes)
+
+
+def test_the_page_shows_green_rain_and_sky_of_every_scheme_that_has_them(page, schemes):
+    part = page.split("<h2>Green, rain and sky</h2>")[1].split("</section>")[0]
+    assert part.count("<tr>") == 1 + len(GREEN)
+    for scheme in schemes[:3]:
+        value = scheme.score.indicators["urban_greening_factor"]
+        assert f"<td>{value:.2f}</td>" in part

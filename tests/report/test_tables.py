@@ -1,14 +1,20 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from fabricgen.form.indicators import of_plan
 from fabricgen.report import scores_table
-from fabricgen.report.tables import factors_used, number, slices, ties, tonnes
+from fabricgen.report.tables import GREEN, factors_used, number, slices, ties, tonnes
 
 COLUMNS = [
     "scheme", "rank", "tie", "seed", "far", "site_coverage", "green_ratio", "mean_height_m",
-    "road_share", "tree_share", "gross_floor_area_m2", "emission_kgco2e_per_year",
+    "road_share", "tree_share", "gross_floor_area_m2",
+    "shrub_cover_share", "mixed_planting_share", "ecological_space_share",
+    "net_sink_kgco2e_per_m2_year", "urban_greening_factor", "green_plot_ratio", "runoff_share",
+    "sky_view_open_share", "sky_view_street_share", "green_m2_per_person", "largest_patch_share",
+    "patches_per_km2", "nearest_patch_m", "connected_50m_share", "path_m_per_ha",
+    "shaded_path_share", "within_300m_of_green_share", "emission_kgco2e_per_year",
     "sink_kgco2e_per_year", "avoided_kgco2e_per_year", "net_kgco2e_per_year",
     "net_p05_kgco2e_per_year", "net_p50_kgco2e_per_year", "net_p95_kgco2e_per_year",
     "net_kgco2e_per_m2_gfa_year", "origin", "unmet",
@@ -40,6 +46,15 @@ def test_net_per_floor_area_divides_by_the_plan_s_own_floor_area(schemes):
         floor_m2 = (scheme.plan.buildings.area * scheme.plan.buildings["floors"]).sum()
         assert row.gross_floor_area_m2 == pytest.approx(floor_m2)
         assert row.net_kgco2e_per_m2_gfa_year == pytest.approx(row.net_kgco2e_per_year / floor_m2)
+
+
+def test_green_indicators_are_assessed_and_what_a_score_lacks_is_missing(schemes):
+    table = scores_table(schemes)
+    assert table[list(GREEN)].drop(columns="nearest_patch_m").notna().all().all()
+    assert (table["ecological_space_share"] >= table["green_ratio"] - 0.02).all()
+    score = replace(schemes[0].score, indicators=of_plan(schemes[0].plan))
+    bare = scores_table([replace(schemes[0], score=score)])
+    assert bare[list(GREEN)].isna().all().all()
 
 
 def test_unmet_asks_are_told_with_the_nearest_and_the_reason(schemes):
@@ -78,6 +93,8 @@ def test_tie_groups_keep_the_order_of_the_ranks(schemes):
     [
         ("far", 1.234, "1.23"), ("green_ratio", 0.3456, "34.6 %"), ("mean_height_m", 12.34, "12.3 m"),
         ("gross_floor_area_m2", 12345.6, "12,346 m²"), ("far", math.nan, "–"),
+        ("runoff_share", 0.4321, "43.2 %"), ("path_m_per_ha", 1254.4, "1,254 m/ha"),
+        ("green_m2_per_person", 8.25, "8.2 m²"), ("urban_greening_factor", 0.314, "0.31"),
     ],
 )  # fmt: skip
 def test_numbers_are_shown_with_their_units(name, value, text):

@@ -1,0 +1,78 @@
+"""Green, rain and sky indicators of a plan as drawn, with weights from the carbon factor table.
+
+`form` knows the measures and no factors, `carbon` the factors; this room joins them.
+"""
+
+import torch
+
+from fabricgen.carbon import Ledger, Region
+from fabricgen.carbon.place import Reader, place_for
+from fabricgen.carbon.regions import region as region_named
+from fabricgen.carbon.shading import sky_view_factor
+from fabricgen.carbon.water import annual_runoff_mm
+from fabricgen.form.green_groups import green_space
+from fabricgen.form.greening import (
+    LEAF_AREA_FACTORS,
+    UGF_FACTORS,
+    city_cq,
+    open_sky,
+    runoff_coefficient,
+    urban_greening_factor,
+)
+from fabricgen.layout import Layout
+from fabricgen.surfaces import BUILDING, SURFACES
+
+SOIL_GROUP = "c"  # hydrologic group of compacted urban soil, which takes up little
+
+
+def green_indicators(
+    layout: Layout, inside: torch.Tensor, ledger: Ledger, *, region: str | Region
+) -> dict[str, float]:
+    """Indicators of one plan beyond those of a brief, units in their names.
+
+    Args:
+        layout: The plan drawn in its surroundings, (1, 8, H, W), every surface known inside.
+        inside: The site, (1, H, W) bool.
+        ledger: Its carbon.
+        region: Where it stands; picks rain, floor area per person and weights.
+
+    Returns:
+        The City CQ five, `urban_greening_factor`, `runoff_share` of a usual year's rain, sky view
+        from the ground between buildings, and `form.green_space`. Residents are those whom the
+        floor area would hold at the region's floor area per person.
+    """
+    preset = region_named(region) if isinstance(region, str) else region
+    cover = layout.cover
+    read = Reader(place_for(preset, ledger.horizon_years, None, 0, 0, cover.dtype, cover.device))
+    weights = {name: read(row)[0] for name, row in UGF_FACTORS.items()}
+    leaves = {name: read(row)[0] for name, row in LEAF_AREA_FACTORS.items()}
+    homes_m2 = preset.use_mix.get("residential", 0.0) * ledger.gross_floor_area_m2
+    sky = sky_view_factor(cover[:, BUILDING] * layout.height_m, layout.pixel_m)
+    found = {
+        **city_cq(
+            layout,
+            inside,
+            sink_kgco2e_per_year=ledger.amounts("sink")[:, 0],
+            mortality_kgco2e_per_year=_mortality(ledger),
+        ),
+        "urban_greening_factor": urban_greening_factor(layout, inside, weights=weights),
+        "runoff_share": runoff_coefficient(layout, inside, coefficients=_runoff_shares(read)),
+        **open_sky(layout, inside, sky_view_share=sky),
+        **green_space(
+            layout, inside, residents=homes_m2 / read("living_space")[0], leaf_area_index=leaves
+        ),
+    }
+    return {name: float(value[0].detach()) for name, value in found.items()}
+
+
+def _mortality(ledger: Ledger) -> torch.Tensor:
+    found = [entry.amount for entry in ledger.entries if entry.name == "veg.mortality"]
+    return torch.stack(found).sum(dim=0) if found else torch.zeros_like(ledger.site_area_m2)
+
+
+def _runoff_shares(read: Reader) -> dict[str, torch.Tensor]:
+    """Share of a usual year's rain that runs off each surface: curve numbers, average moisture."""
+    events, depth_mm = read("rain_events"), read("rain_depth")
+    numbers = torch.stack([read(f"cn.{surface}.{SOIL_GROUP}") for surface in SURFACES])
+    shares = annual_runoff_mm(numbers, events, depth_mm) / (events * depth_mm)
+    return dict(zip(SURFACES, shares[:, 0], strict=True))
