@@ -10,6 +10,7 @@ from fabricgen.carbon.factors import factor
 from fabricgen.carbon.grid import grid_path
 from fabricgen.carbon.ledger import Entry, Ledger
 from fabricgen.carbon.measures import Measures
+from fabricgen.carbon.microclimate_account import microclimate, with_local_air
 from fabricgen.carbon.ndvi import ndvi_references
 from fabricgen.carbon.operation import operation
 from fabricgen.carbon.paving import paving, planting
@@ -18,6 +19,7 @@ from fabricgen.carbon.regions import Region
 from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.site import Site, make_site
 from fabricgen.carbon.soil import soil
+from fabricgen.carbon.storm import stormwater
 from fabricgen.carbon.travel import claim_notes, travel, travel_references
 from fabricgen.carbon.upkeep import upkeep
 from fabricgen.carbon.vegetation import baseline_sink, vegetation
@@ -37,12 +39,10 @@ ACCOUNTS: Mapping[str, Account] = {
     "planting": lambda site, place, _: planting(site, place),
     "upkeep": upkeep,
     "travel": travel,
+    "microclimate": microclimate,
+    "stormwater": lambda site, place, _: stormwater(site, place),
 }
 
-NOT_YET = (
-    "avoided amounts (cooling by green, stormwater, exported power)",
-    "stormwater",
-)
 HORIZON_YEARS = (1, 200)
 
 
@@ -118,6 +118,7 @@ def count(
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
     if measures is not None:
         site = replace(site, measures=measures)
+    site = with_local_air(site, place, mix)
     entries: list[Entry] = []
     missing: list[str] = []
     for account in ACCOUNTS.values():
@@ -137,7 +138,7 @@ def count(
         site_area_m2=site.area_m2,
         gross_floor_area_m2=site.floor_area.total,
         horizon_years=place.horizon_years,
-        not_assessed=(*missing, *NOT_YET),
+        not_assessed=tuple(missing),
         notes=(*remarks, *_notes(place.region, mix, place.year, site.measures)),
         fall_throughs=_stood_in(place, entries, mix),
         references=references,

@@ -20,14 +20,14 @@ class Measures:
             and cooling by the heat balance of the form; `hybrid`: statistics set the level, the
             balance moves it.
         embodied: How new buildings are counted: `total` per floor area, or by `elements`.
-        microclimate: Where the cooling by green is counted. `avoided`: as energy that the
-            neighborhood saves against today; `operation`: in the energy of the site's own
-            buildings; `off`: nowhere. Never in both.
         basement_share: Basement floor area over the floor area above ground, of new buildings.
         refurbished_share: Of the floor area that stays, how much is refurbished deeply now.
         pv_share: Of roofs, how much lies under photovoltaic modules.
         green_roof_share: Of roofs, how much is green.
         refrigerants: Count what leaks from air conditioning.
+        microclimate: Where the cooling by green is counted. `avoided`: as energy that the
+            neighborhood saves against today; `operation`: in the energy of the site's own
+            buildings; `off`: nowhere. Never in both.
 
     Raises:
         SettingsError: A choice is unknown or a share out of range.
@@ -35,12 +35,12 @@ class Measures:
 
     operation: str = "hybrid"
     embodied: str = "total"
-    microclimate: str = "avoided"
     basement_share: float = 0.0
     refurbished_share: float = 0.0
     pv_share: float = 0.0
     green_roof_share: float = 0.0
     refrigerants: bool = False
+    microclimate: str = "avoided"
 
     def __post_init__(self) -> None:
         choices = {"operation": OPERATION, "embodied": EMBODIED, "microclimate": MICROCLIMATE}

@@ -5,13 +5,14 @@ that it makes nearly all is felt outside. What air carries is neither lost nor m
 is summed where it arises and valued by the energy that a neighborhood spends on a warmer kelvin.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from fabricgen.carbon.degree_days import change_ratio
 from fabricgen.carbon.ledger import Entry, Part, entry, part
+from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.microclimate_park import heat_mitigation, park_rule
 from fabricgen.carbon.microclimate_reach import (
     count_around,
@@ -168,6 +169,10 @@ def microclimate(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[
     like today's; no cooling of its own is claimed for places that large green on the site reaches
     outside.
     """
+    if site.measures.microclimate == "off":
+        return [], ["cooling by green: switched off"]
+    if site.measures.microclimate == "operation":
+        return [], []  # it is in the energy of the buildings, see `with_local_air`
     if site.base is None or not site.knows(*range(len(SURFACES))):
         return [], ["avoided cooling and its winter penalty: today's ground is not known"]
     rates = cooling_rates(place, tuple(mix.items()))
@@ -210,11 +215,22 @@ def floor_density(site: Site, rates: CoolingRates) -> Tensor:
     return torch.where(known, density[:, None], rates.floor_density[None])
 
 
+def with_local_air(site: Site, place: Place, mix: dict[str, float]) -> Site:
+    """The site whose buildings feel the air that its green makes, where operation is to follow it.
+
+    `microclimate` then counts nothing: the same cooling is never counted twice.
+    """
+    if site.measures.microclimate != "operation":
+        return site
+    exposure = site.exposure or Exposure()
+    return replace(site, exposure=replace(exposure, warmer_k=warmer_k(site, place, mix)))
+
+
 def warmer_k(site: Site, place: Place, mix: dict[str, float]) -> Tensor:
     """Air at the buildings against the neighborhood's, equation 8.19; (B,), below 0 where cooler.
 
-    For building energy that follows local air (equation 6.9); `microclimate` counts the same
-    cooling as avoided, so that only one of both may be asked for.
+    The climate preset is taken to hold for a neighborhood of usual mitigation; what the site's own
+    green adds is small, since air mixes over much more than a site.
     """
     rates = cooling_rates(place, tuple(mix.items()))
     design = site.design

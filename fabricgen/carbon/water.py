@@ -60,7 +60,8 @@ def annual_runoff_mm(
 
     Args:
         curve_number: Any shape.
-        events_per_year, mean_depth_mm: Of rain, broadcast against it.
+        events_per_year: Number of rains, broadcasts against it.
+        mean_depth_mm: Of one of them.
     """
     held = retention_mm(curve_number)
     reached = torch.exp(-ABSTRACTION * held / mean_depth_mm)  # share of events that run off
