@@ -11,7 +11,7 @@ HEATING_BASE_C, COOLING_BASE_C = 18.0, 26.0
 LEAST_DEGREE_DAYS = 0.1  # guards a ratio where there is no season at all [K day/yr]
 
 
-def degree_days(  # noqa: PLR0913
+def degree_days(
     *,
     base_c: float,
     mean_c: Tensor,
@@ -47,7 +47,7 @@ def degree_days(  # noqa: PLR0913
     return (below_k * torch.special.ndtr(z) + spread_k * density).sum(dim=0)
 
 
-def change_ratio(  # noqa: PLR0913
+def change_ratio(
     *,
     mean_c: Tensor,
     summer_c: Tensor,

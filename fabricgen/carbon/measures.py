@@ -56,6 +56,27 @@ class Measures:
             if field.name.endswith("_share") and not 0 <= value <= highest:
                 raise SettingsError(f"measures: {field.name} {value}", f"give 0 to {highest:g}")
 
+    def notes(self) -> list[str]:
+        """How buildings are counted, and which of their optional parts are left out."""
+        energy = {
+            "hybrid": "energy of buildings: statistics by use, moved by the form",
+            "archetype": "energy of buildings: statistics by use; the form moves nothing",
+            "physical": "energy of buildings: heat balance of the form",
+        }
+        lines = [energy[self.operation]]
+        if self.embodied == "elements":
+            lines.append("embodied carbon of buildings by elements")
+        optional = {
+            "basements": self.basement_share,
+            "photovoltaics": self.pv_share,
+            "green roofs": self.green_roof_share,
+            "refrigerants": self.refrigerants,
+        }
+        absent = [name for name, there in optional.items() if not there]
+        if absent:
+            lines.append(f"left out: {', '.join(absent)}")
+        return lines
+
 
 @dataclass(frozen=True, eq=False)
 class Exposure:

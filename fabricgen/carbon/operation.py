@@ -42,6 +42,7 @@ LEAST_KWH_PER_M2 = 1e-6  # electric heating where statistics know none: a balanc
 
 Key = tuple[str, str]  # sector, carrier
 Mix = tuple[tuple[str, float], ...]
+Moved = tuple[tuple[dict[Key, Tensor], Loss], ...]  # energy by key, and the rates that carry it
 
 
 def smooth_clip(ratio: Tensor, low: float = RATIO_LOW, high: float = RATIO_HIGH) -> Tensor:
@@ -99,7 +100,7 @@ def operation_rates(place: Place, mix: Mix) -> OperationRates:
     )
 
 
-def _add_use(  # noqa: PLR0913
+def _add_use(
     energy: Intensity, sector: str, share: float,
     base: dict[Key, Tensor], heat: dict[Key, Tensor], cool: dict[Key, Tensor],
 ) -> None:  # fmt: skip
@@ -133,8 +134,9 @@ def _envelope(read: Reader, mix: Mix, slot: str) -> Envelope:
         none = torch.zeros_like(mean)
         return Envelope(mean, mean, mean, mean, none + 1, none, windows, air)
     return Envelope(
-        *(read(slot.format(part)) for part in ("wall", "window", "roof", "ground")),
-        read("u.floor.ground_factor"), read("u.thermal_bridge"), windows, air,
+        read(slot.format("wall")), read(slot.format("window")), read(slot.format("roof")),
+        read(slot.format("ground")), read("u.floor.ground_factor"), read("u.thermal_bridge"),
+        windows, air,
     )  # fmt: skip
 
 
@@ -156,7 +158,7 @@ class Energy:
         return {key: rate.over(blocks) for key, rate in self.rates.items()}
 
 
-def energy_of(  # noqa: PLR0913
+def energy_of(
     blocks: Blocks,
     place: Place,
     mix: Mapping[str, float],
@@ -196,7 +198,7 @@ def energy_of(  # noqa: PLR0913
             blend(heating_now, old_now[0], share), blend(cooling_now, old_now[1], share)
         )  # fmt: skip
     if how == "hybrid":
-        moved = (
+        moved: Moved = (
             (rates.heat, _relative(blocks, heating_now, heating)),
             (rates.cool, _relative(blocks, cooling_now, cooling)),
         )
@@ -250,9 +252,7 @@ def _season_ratio(read: Reader, warmer_k: Tensor, *, cooling: bool) -> Tensor:
     )  # fmt: skip
 
 
-def _physical(
-    read: Reader, rates: OperationRates, heating: Loss, cooling: Loss
-) -> tuple[tuple[dict[Key, Tensor], Loss], ...]:
+def _physical(read: Reader, rates: OperationRates, heating: Loss, cooling: Loss) -> Moved:
     """Equations 6.4 to 6.6: needs over efficiencies, on the sectors and carriers of statistics."""
     need = heating.times(KWH_PER_W_DAY * read("hdd") * read("zeta_heat"))
     load = cooling.times(read("zeta_cool"))
@@ -262,8 +262,9 @@ def _physical(
         "heat": read("sys.eff.district_network"),
     }
     of_plant = {
-        "residential": read("sys.eff.split_ac_cool"), "nonresidential": read("sys.eff.chiller_plant")
-    }  # fmt: skip
+        "residential": read("sys.eff.split_ac_cool"),
+        "nonresidential": read("sys.eff.chiller_plant"),
+    }
     used = {
         key: kwh + (LEAST_KWH_PER_M2 if key[1] == "electricity" else 0.0)
         for key, kwh in rates.heat.items()

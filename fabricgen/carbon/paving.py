@@ -74,7 +74,7 @@ def _broken_out(site: Site, place: Place, years: Tensor) -> Entry:
 
 
 def planting(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
-    """Planting of new trees, shrubs and lawn, and the bed of new ponds."""
+    """Planting of new trees, shrubs and lawn, the bed of new ponds, and green roofs."""
     read = Reader(place)
     years = read("study_years")[:1]
     rows = [(TREE, "plant.tree_canopy"), (SHRUB, "plant.shrub"), (GRASS, "plant.turf_sod")]
@@ -84,4 +84,7 @@ def planting(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
     parts: list[Part] = [
         part(split(site, surface)[0], read(name) / years, once) for surface, name in rows
     ]
+    if site.measures.green_roof_share > 0:
+        build_up = site.measures.green_roof_share * read("veg.greenroof.embodied") / years
+        parts.append(part(site.footprint, build_up, once))
     return [entry("green.planting", parts, read.ids)], []

@@ -245,7 +245,7 @@ class Reader:
         return self(slot) * scale[energy] * (1000.0 if mass.startswith("t") else 1.0)
 
     def mean(self, mix: Mapping[str, float], pattern: str) -> Tensor:
-        """Mean of a factor over shares of uses, (1 + D,); `pattern` is an id with {} for the use."""
+        """Mean of a factor over shares of uses, (1 + D,); {} in `pattern` stands for the use."""
         parts = [share * self(pattern.format(use)) for use, share in mix.items()]
         return torch.stack(parts).sum(dim=0)
 

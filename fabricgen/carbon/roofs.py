@@ -62,7 +62,7 @@ def _smooth_minimum_with_one(ratio: Tensor) -> Tensor:
 
 
 def less_power(site: Site, power: Power | None, sector: str) -> list[tuple[Field, Tensor]]:
-    """The power that roofs give a sector, as a negative rate on footprints; none without modules."""
+    """The power that roofs give a sector, as a negative rate on footprints."""
     if power is None or sector not in power.used:
         return []
     return [(site.footprint, -power.used[sector])]

@@ -1,6 +1,6 @@
 """What the accounts read: the layout's fields inside the site, and the state that stands before."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -62,7 +62,7 @@ class Site:
     design: State
     base: State | None
     pixel_area_m2: Tensor
-    measures: Measures = Measures()
+    measures: Measures = field(default_factory=Measures)
     exposure: Exposure | None = None
     sky_view: Tensor | None = None
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fabricgen.carbon.cohort import Growth, cohort
 from fabricgen.carbon.form_fields import Field
-from fabricgen.carbon.ledger import Entry, entry, part
+from fabricgen.carbon.ledger import Entry, Part, entry, part
 from fabricgen.carbon.place import Place, Reader, cached
 from fabricgen.carbon.site import Site
 from fabricgen.errors import SettingsError
@@ -133,20 +133,33 @@ def split(site: Site, surface: int) -> tuple[Field, Field, Field]:
 def _trees(site: Site, place: Place) -> list[Entry]:
     rates = tree_rates(place)
     new, kept, felled = split(site, TREE)
+    new_lit, kept_lit, light_ids = _lit(site, place, new, kept)
+    ids = (*rates.factors, *light_ids)
     course = rates.profiles
     years = torch.tensor([float(place.horizon_years)])
     found = [
-        entry("veg.tree.growth", [
-            part(new, rates.new_growth, course["new_growth"]),
-            part(kept, rates.kept_growth, course["kept_growth"]),
-        ], rates.factors),
-        entry("veg.mortality", [
-            part(new, rates.new_release, course["new_release"]),
-            part(kept, rates.kept_release, course["kept_release"]),
-        ], rates.factors),
-        entry("stock.tree", [part(new, rates.new_stock), part(kept, rates.kept_stock)],
-              rates.factors),
-    ]  # fmt: skip
+        entry(
+            "veg.tree.growth",
+            [
+                *_grown(new_lit, rates.new_growth, course["new_growth"]),
+                *_grown(kept_lit, rates.kept_growth, course["kept_growth"]),
+            ],
+            ids,
+        ),
+        entry(
+            "veg.mortality",
+            [
+                *_grown(new_lit, rates.new_release, course["new_release"]),
+                *_grown(kept_lit, rates.kept_release, course["kept_release"]),
+            ],
+            ids,
+        ),
+        entry(
+            "stock.tree",
+            [*_grown(new_lit, rates.new_stock), *_grown(kept_lit, rates.kept_stock)],
+            ids,
+        ),
+    ]
     if site.knows(TREE, SHRUB):
         read = Reader(place)
         shrubs = split(site, SHRUB)[2]
@@ -163,6 +176,29 @@ def _trees(site: Site, place: Place) -> list[Entry]:
             )
         )
     return found
+
+
+Lit = list[tuple[Field, Tensor]]  # canopy, and what share of its usual growth it has
+
+
+def _lit(site: Site, place: Place, new: Field, kept: Field) -> tuple[Lit, Lit, list[str]]:
+    """Canopy with less growth where less sky is seen (section 4.7), and the ids it rests on.
+
+    1 - limit (1 - sky) is linear in sky, so that a canopy is two fields with rates of their own.
+    """
+    if site.sky_view is None:
+        whole = place.like.new_ones(1)
+        return [(new, whole)], [(kept, whole)], []
+    read = Reader(place)
+    limit = read("veg.light_limit")
+    fields = [
+        [(area, 1 - limit), (Field(area.per_pixel * site.sky_view), limit)] for area in (new, kept)
+    ]
+    return fields[0], fields[1], read.ids
+
+
+def _grown(canopy: Lit, rate: Tensor, profile: Tensor | None = None) -> list[Part]:
+    return [part(area, rate * share, profile) for area, share in canopy]
 
 
 def _shrubs(site: Site, place: Place) -> list[Entry]:
@@ -183,10 +219,16 @@ def _shrubs(site: Site, place: Place) -> list[Entry]:
 
 
 def _grass_stock(site: Site, place: Place) -> Entry:
-    """Grass holds a little and gains nothing above ground (equation 4.15); its gain is in soil."""
+    """Grass holds a little and gains nothing above ground (equation 4.15); its gain is in soil.
+
+    Green roofs stand here with what their plants and substrate hold; it is no yearly sink.
+    """
     read = Reader(place)
-    rate = CO2_PER_C * read("veg.grass.stock")
-    return entry("stock.grass", [part(site.area(GRASS), rate)], read.ids)
+    parts = [part(site.area(GRASS), CO2_PER_C * read("veg.grass.stock"))]
+    if site.measures.green_roof_share > 0:
+        held = site.measures.green_roof_share * CO2_PER_C * read("veg.greenroof.stock")
+        parts.append(part(site.footprint, held))
+    return entry("stock.grass", parts, read.ids)
 
 
 def _water(site: Site, place: Place) -> list[Entry]:

@@ -2,11 +2,8 @@ import pytest
 import torch
 
 from fabricgen.carbon import evaluate
-from fabricgen.carbon.change import change_of
-from fabricgen.carbon.embodied import element_upfront_kgco2e, upfront_kgco2e_per_m2
 from fabricgen.carbon.factors import factor
-from fabricgen.carbon.place import Reader
-from fabricgen.carbon.site import make_site
+from fabricgen.carbon.measures import Measures
 from fabricgen.surfaces import BUILDING, GRASS
 
 HOMES = {"residential": 1.0}
@@ -36,24 +33,6 @@ def test_embodied_of_the_reference_tile_is_that_of_the_specification(reference_t
     assert 700e3 < whole < 1900e3
     per_m2 = upfront(ledger) / float(ledger.gross_floor_area_m2)
     assert 6 < per_m2 < 12 and 300 < per_m2 * 50 < 620
-
-
-def test_hard_maps_split_into_new_kept_and_demolished(hard):
-    before, after = hard(block((5, 15)), 9.0), hard(block((10, 20)), 9.0)
-    site, _ = make_site(after, context=before, inside=None, usual_height_m=9.0)
-    change = change_of(site)
-    floor_m2 = 20 * 5 * 4 * 3.0
-    found = [change.new_floor, change.kept_floor, change.lost_floor]
-    assert [float(f.total) for f in found] == pytest.approx([floor_m2] * 3, rel=1e-5)
-
-
-@pytest.mark.parametrize(("height_m", "kept"), [(12.0, 1.0), (15.0, 0.0025), (24.0, 0.0)])
-def test_a_building_stays_only_at_its_height(hard, height_m, kept):
-    before, after = hard(block((5, 15)), 12.0), hard(block((5, 15)), height_m)
-    site, _ = make_site(after, context=before, inside=None, usual_height_m=9.0)
-    change = change_of(site)
-    share = change.kept_floor.total / site.floor_area.total
-    assert float(share) == pytest.approx(kept, abs=1e-3)
 
 
 def test_what_is_kept_has_no_upfront_carbon_and_no_demolition(hard):
@@ -88,16 +67,66 @@ def test_modules_split_the_whole(hard):
     assert found["bldg.embodied.replacement"] == pytest.approx(product / 0.9 * 0.45, rel=1e-4)
 
 
-def test_total_and_element_method_agree_within_a_factor_of_1_6(place):
-    names = {
-        "wall": "emb.el.wall.concrete_block", "window": "emb.el.window.double",
-        "roof": "emb.el.roof.flat_conv", "slab": "emb.el.floor.basement_new_exc",
-        "floor": "emb.el.floor.concrete_new", "partition": "emb.el.partition.brick",
-        "services": "emb.el.services", "component_ratio": "emb.el.area_to_floor",
-    }  # fmt: skip
-    elements = element_upfront_kgco2e(
-        wall_m2=2592, roof_m2=720, floor_m2=4320, window_share=0.3,
-        values={key: factor(name).value for key, name in names.items()},
+@pytest.mark.parametrize("basement", [0.0, 0.3])
+def test_total_and_element_method_agree_within_a_factor_of_1_6(hard, basement):
+    """On the reference block, 12 x 60 m and six storeys."""
+    layout = hard(reference_block())
+    whole, parts = (
+        upfront(evaluate(layout, region="fi", use_mix=HOMES,
+                         measures=Measures(embodied=how, basement_share=basement)))
+        for how in ("total", "elements")
     )  # fmt: skip
-    total = float(upfront_kgco2e_per_m2(Reader(place("fi")), HOMES)) * 4320
-    assert 1 / 1.6 < total / elements < 1.6
+    assert 1 / 1.6 < whole / parts < 1.6
+
+
+def reference_block():
+    labels = torch.full((1, 40, 60), GRASS)
+    labels[0, 10:16, 10:40] = BUILDING
+    return labels
+
+
+def test_elements_are_counted_by_their_own_areas(hard):
+    """Walls, windows, roof, floors, partitions and services of the block, added up by hand."""
+    ledger = evaluate(
+        hard(reference_block()), region="fi", use_mix=HOMES, measures=Measures(embodied="elements")
+    )
+    wall_m2, roof_m2, floor_m2 = 2592, 720, 4320
+    e = {name: factor(f"emb.el.{name}").value for name in (
+        "wall.concrete_block", "window.double", "roof.flat_conv", "floor.concrete_new",
+        "partition.brick", "services",
+    )}  # fmt: skip
+    expected = (
+        wall_m2 * (0.7 * e["wall.concrete_block"] + 0.3 * e["window.double"])
+        + roof_m2 * e["roof.flat_conv"]
+        + floor_m2 * (e["floor.concrete_new"] + 1.5 * e["partition.brick"] + e["services"])
+    )
+    assert upfront(ledger) * 60 == pytest.approx(expected, rel=0.02)  # the walls' own error
+
+
+def test_elements_are_renewed_after_their_service_life(hard):
+    layout = hard(reference_block())
+    found = amounts(
+        evaluate(layout, region="fi", use_mix=HOMES, measures=Measures(embodied="elements"))
+    )
+    services = 4320 * factor("emb.el.services").value * (60 / 25 - 1) / 60
+    halves = 4320 * 1.5 * factor("emb.el.partition.brick").value / 60  # once more in 60 years
+    walls = 2592 * (0.7 * 112 + 0.3 * 62) / 60
+    assert found["bldg.embodied.replacement"] == pytest.approx(services + halves + walls, rel=0.02)
+
+
+def test_a_basement_adds_its_share_of_dearer_floors(hard):
+    layout = hard(reference_block())
+    without = upfront(evaluate(layout, region="fi", use_mix=HOMES))
+    with_one = evaluate(layout, region="fi", use_mix=HOMES, measures=Measures(basement_share=0.2))
+    assert upfront(with_one) / without == pytest.approx(1 + 0.2 * 1.5, rel=1e-4)
+
+
+def test_refurbishing_what_stays_is_a_pulse_of_its_own(hard):
+    layout = hard(block((5, 15)), 12.0)
+    ledger = evaluate(
+        layout, region="fi", use_mix=HOMES, context=layout, measures=Measures(refurbished_share=0.5)
+    )
+    floor_m2 = 20 * 10 * 4 * 4
+    pulse = float(ledger.flows(0)["bldg.embodied.refurbishment"])
+    assert pulse == pytest.approx(0.5 * 0.35 * 480 * floor_m2, rel=1e-4)
+    assert upfront(ledger) == pytest.approx(0, abs=1e-3)

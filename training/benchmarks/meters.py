@@ -21,8 +21,8 @@ KWH_PER_KBTU = 0.29307107
 KWH_PER_M2 = KWH_PER_KBTU / M2_PER_SQFT  # of kBtu per square foot
 KG_PER_T = 1000.0
 
-# The evaluator's use of each property type. A type stands here only where the evaluator's row of that
-# use is of buildings of that very kind: colleges are no schools, malls no shops, supermarkets no
+# The evaluator's use of each property type. A type stands here only where the evaluator's row of
+# that use is of buildings of that very kind: colleges are no schools, malls and supermarkets no
 # retail stores. All others are left out and counted.
 USE_OF = {
     "Multifamily Housing": "residential",
