@@ -78,6 +78,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "structure": ("emb.a1a5.{structure}",),
     "road": ("pav.road.asphalt.construction",),
     "paved": ("pav.plaza_mixed",),
+    "latitude": ("clim.latitude.{country}", "clim.{climate}.latitude"),
     "living_space": (
         "geom.area_per_person.{place}", "geom.area_per_person.{country}",
         "geom.area_per_person.{group}",

@@ -295,10 +295,6 @@ def shading_factors(  # noqa: PLR0913
     with the beam that falls on it; of each the part above the shadow of buildings counts, and
     above that of crowns in full, below it as much as passes them.
 
-    A tile of 128 x 128 pixels takes 0.06 s on one core, 0.08 s with gradients: for scores. In a
-    loop, pool both heights to 4 m pixels and take `STEERING_STEPS` and `every_h=4`: 2 ms, 6 with
-    gradients, at up to 0.1 too little shade.
-
     Args:
         building_m: Building share times height, (B, H, W).
         canopy_m: Tree share times crown height, (B, H, W).

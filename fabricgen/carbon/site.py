@@ -6,10 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.form_fields import Field, crofton, ground_cover, wall_area_m2
+from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.errors import LayoutError
-from fabricgen.form.fields import WALL_CORRECTION
+from fabricgen.form.fields import WALL_CORRECTION, variation
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
 from fabricgen.surfaces import BIT, BUILDING, ROAD, SURFACES
@@ -113,10 +113,9 @@ class Site:
         Streets are followed under crowns; the edge of the site is no outline.
         """
         inside = self.pixel_area_m2 > 0
-        edge = WALL_CORRECTION * crofton(
-            self.design.ground[:, ROAD], self.design.pixel_m, inside=inside
-        )
-        return edge.sum(dim=(1, 2)) / 2 / self.area_m2
+        road = self.design.ground[:, ROAD]
+        outline = WALL_CORRECTION * variation(road, self.design.pixel_m, inside=inside)
+        return outline / 2 / self.area_m2
 
 
 def make_site(

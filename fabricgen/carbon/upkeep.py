@@ -20,6 +20,7 @@ from fabricgen.carbon.vegetation import split
 from fabricgen.errors import SettingsError
 from fabricgen.surfaces import BARE, GRASS, SHRUB, TREE, WATER
 
+UPKEPT = (TREE, SHRUB, GRASS, WATER, BARE)
 LAWNS = ("intensive", "standard", "meadow")
 N2O_PER_N = 44 / 28  # mass of N2O that one mass of nitrogen becomes
 FLOWS = (
@@ -149,9 +150,10 @@ def upkeep(
         SettingsError: As `lawn_of`.
     """
     rates = upkeep_rates(place, tuple(lawn_of(mix, lawn).items()))
+    areas = {surface: site.area(surface) for surface in UPKEPT}
     found = []
     for name, per_surface in rates.by_flow.items():
-        parts = [part(site.area(surface), rate) for surface, rate in per_surface.items()]
+        parts = [part(areas[surface], rate) for surface, rate in per_surface.items()]
         if name == "green.water":
             planted = split(site, TREE)[0]
             yearly = rates.establishing * rates.establishing_years / place.horizon_years

@@ -40,23 +40,42 @@ def crofton(
     Returns:
         (B, H, W); its sum is the variation. The image's own edge counts no step.
     """
+    pad = torch.nn.functional.pad
+    down, right, fall, rise = _half_steps(field, pixel_m, smooth, inside)
+    shared = pad(down, (0, 0, 0, 1)) + pad(down, (0, 0, 1, 0))
+    shared = shared + pad(right, (0, 1)) + pad(right, (1, 0))
+    shared = shared + pad(fall, (0, 1, 0, 1)) + pad(fall, (1, 0, 1, 0))
+    return shared + pad(rise, (0, 1, 1, 0)) + pad(rise, (1, 0, 0, 1))
+
+
+def variation(
+    field: Tensor, pixel_m: float, *, smooth: float = WALL_SMOOTH_M, inside: Tensor | None = None
+) -> Tensor:
+    """The sum of `crofton` without the map, at a third of its time, (B,)."""
+    steps = _half_steps(field, pixel_m, smooth, inside)
+    return 2 * torch.stack([step.sum(dim=(1, 2)) for step in steps]).sum(dim=0)
+
+
+def _half_steps(
+    field: Tensor, pixel_m: float, smooth: float, inside: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Half of each weighted step down, right and along both diagonals, a row or column less."""
     straight = math.pi / 8 * pixel_m
     diagonal = straight / math.sqrt(2)
-    pad = torch.nn.functional.pad
 
-    def step(ahead: tuple[slice, slice, slice], back: tuple[slice, slice, slice]) -> Tensor:
-        size = smooth_abs(field[ahead] - field[back], smooth) / 2
+    def step(
+        ahead: tuple[slice, slice, slice], back: tuple[slice, slice, slice], weight: float
+    ) -> Tensor:
+        size = smooth_abs(field[ahead] - field[back], smooth) * (weight / 2)
         return size if inside is None else size * (inside[ahead] & inside[back])
 
     every, later, sooner = slice(None), slice(1, None), slice(None, -1)
-    down = step((every, later, every), (every, sooner, every)) * straight
-    variation = pad(down, (0, 0, 0, 1)) + pad(down, (0, 0, 1, 0))
-    right = step((every, every, later), (every, every, sooner)) * straight
-    variation = variation + pad(right, (0, 1)) + pad(right, (1, 0))
-    fall = step((every, later, later), (every, sooner, sooner)) * diagonal
-    variation = variation + pad(fall, (0, 1, 0, 1)) + pad(fall, (1, 0, 1, 0))
-    rise = step((every, later, sooner), (every, sooner, later)) * diagonal
-    return variation + pad(rise, (0, 1, 1, 0)) + pad(rise, (1, 0, 0, 1))
+    return (
+        step((every, later, every), (every, sooner, every), straight),
+        step((every, every, later), (every, every, sooner), straight),
+        step((every, later, later), (every, sooner, sooner), diagonal),
+        step((every, later, sooner), (every, sooner, later), diagonal),
+    )
 
 
 def wall_area_m2(height_field_m: Tensor, pixel_m: float) -> Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fabricgen.form.fields import crofton, gaussian_blur, ground_cover, wall_area_m2
+from fabricgen.form.fields import crofton, gaussian_blur, ground_cover, variation, wall_area_m2
 from fabricgen.surfaces import BUILDING, GRASS, PAVED, ROAD, TREE
 
 
@@ -78,3 +78,12 @@ def test_the_ground_under_a_crown_follows_its_surroundings():
     labels[0, 10, 3] = labels[0, 10, 38] = TREE
     ground = ground_cover(torch.nn.functional.one_hot(labels, 8).movedim(-1, 1).double(), 2.0)
     assert float(ground[0, GRASS, 10, 3]) > 0.9 and float(ground[0, PAVED, 10, 38]) > 0.9
+
+
+def test_the_variation_is_the_sum_of_its_map():
+    rng = torch.Generator().manual_seed(0)
+    field = torch.rand(3, 9, 7, generator=rng, dtype=torch.float64)
+    inside = torch.rand(3, 9, 7, generator=rng) < 0.8
+    for mask in (None, inside):
+        mapped = crofton(field, 2.0, inside=mask).sum(dim=(1, 2))
+        assert torch.allclose(variation(field, 2.0, inside=mask), mapped, rtol=1e-12)

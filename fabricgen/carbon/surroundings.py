@@ -1,0 +1,109 @@
+"""What stands around: the sun that reaches walls and the sky that crowns see (carbon-model 7).
+
+Both are read off the whole image, also where it lies outside the site. A careful reading of a tile
+of 128 x 128 pixels takes 0.08 s on one core (0.13 s with gradients): for scores. A quick one looks
+at half the resolution, in longer steps, with fewer suns, and takes 6 ms (12): for the loop, where
+gradients are to show the way. It sees 0.03 too much sun in winter and 0.08 in summer.
+"""
+
+from dataclasses import replace
+
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from fabricgen.carbon.measures import Exposure
+from fabricgen.carbon.place import Place, Reader
+from fabricgen.carbon.shading import (
+    EYE_M,
+    obstruction_m,
+    shading_factors,
+    sky_view_factor,
+)
+from fabricgen.carbon.site import Site
+from fabricgen.surfaces import BUILDING, TREE
+
+# Doubling steps would jump over slabs and their shadow; these find what is 12 m deep within 50 m.
+QUICK_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
+QUICK_DIRECTIONS = 8
+QUICK_HOURS = 4.0
+
+
+def with_surroundings(
+    site: Site,
+    place: Place,
+    *,
+    latitude_deg: float | None = None,
+    north_deg: float = 0.0,
+    quick: bool = False,
+) -> Site:
+    """The site with the sun on its walls and the sky over it filled in.
+
+    Args:
+        site: Of any kind.
+        place: Gives the latitude where none is known, the height and the shade of trees.
+        latitude_deg: Of the site, north positive; None for that of the climate row.
+        north_deg: Bearing of the image's up, clockwise from north.
+        quick: For the loop.
+
+    Returns:
+        A site whose `exposure` holds both shares of sun beside what it held, and whose `sky_view`
+        is what the middle of a crown sees among buildings; how trees shade each other is in their
+        rates of growth already.
+
+    Raises:
+        SettingsError: The latitude is out of range.
+    """
+    read = Reader(place)
+    latitude = float(read("latitude")[0]) if latitude_deg is None else latitude_deg
+    building, canopy, crown_m = _heights(site, read)
+    counts = (site.pixel_area_m2 > 0).to(building)
+    pixel_m = site.design.pixel_m
+    steps = None
+    if quick:
+        building, canopy, counts = (_halved(field) for field in (building, canopy, counts))
+        pixel_m, steps = 2 * pixel_m, QUICK_STEPS
+    sun = shading_factors(
+        building,
+        canopy,
+        pixel_m,
+        latitude_deg=latitude,
+        north_deg=north_deg,
+        passes=(read("shade.tree.leaf_on")[0], read("shade.tree.leaf_off")[0]),
+        counts=counts,
+        steps=steps,
+        every_h=QUICK_HOURS if quick else 2.0,
+    )
+    directions = QUICK_DIRECTIONS if quick else 16
+    sky = sky_view_factor(building, pixel_m, eye_m=crown_m / 2, directions=directions, steps=steps)
+    if quick:
+        rows, cols = site.design.height_m.shape[-2:]
+        sky = sky.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :rows, :cols]
+    exposure = replace(
+        site.exposure or Exposure(), summer_sun_share=sun.cooling, winter_sun_share=sun.heating
+    )
+    return replace(site, exposure=exposure, sky_view=sky)
+
+
+def sky_over_ground(site: Site, place: Place) -> Tensor:
+    """Share of the sky that people see among buildings and trees, (B, H, W); for indicators.
+
+    From 1.5 m on the ground, and from roofs. Crowns in leaf count as high as they are dense
+    (equation 7.1).
+    """
+    read = Reader(place)
+    building, canopy, _ = _heights(site, read)
+    opacity = 1 - float(read("shade.tree.leaf_on")[0])
+    around = obstruction_m(building, canopy, opacity=opacity)
+    return sky_view_factor(around, site.design.pixel_m, eye_m=building.clamp(min=EYE_M))
+
+
+def _heights(site: Site, read: Reader) -> tuple[Tensor, Tensor, float]:
+    """Soft heights of buildings and crowns, (B, H, W) each, and that of a crown's top [m]."""
+    crown_m = float(read("veg.tree.height")[0])
+    cover = site.design.cover
+    return cover[:, BUILDING] * site.design.height_m, cover[:, TREE] * crown_m, crown_m
+
+
+def _halved(field: Tensor) -> Tensor:
+    """Means over 2 x 2 pixels, (B, H, W) to half of it, rounded up."""
+    return avg_pool2d(field[:, None], 2, ceil_mode=True, count_include_pad=False)[:, 0]
