@@ -9,7 +9,8 @@ from fabricgen.carbon import Ledger, Region
 from fabricgen.carbon.place import Reader, place_for
 from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.shading import sky_view_factor
-from fabricgen.carbon.water import annual_runoff_mm
+from fabricgen.carbon.storm import SOIL_GROUP
+from fabricgen.carbon.water import runoff_mm
 from fabricgen.form.green_groups import green_space
 from fabricgen.form.greening import (
     LEAF_AREA_FACTORS,
@@ -22,7 +23,8 @@ from fabricgen.form.greening import (
 from fabricgen.layout import Layout
 from fabricgen.surfaces import BUILDING, SURFACES
 
-SOIL_GROUP = "c"  # hydrologic group of compacted urban soil, which takes up little
+# Curve numbers were made for storms like this; over the small rains of a year they run too low.
+DESIGN_RAIN_MM = 50.0
 
 
 def green_indicators(
@@ -34,12 +36,12 @@ def green_indicators(
         layout: The plan drawn in its surroundings, (1, 8, H, W), every surface known inside.
         inside: The site, (1, H, W) bool.
         ledger: Its carbon.
-        region: Where it stands; picks rain, floor area per person and weights.
+        region: Where it stands; picks floor area per person, and own values of any weight.
 
     Returns:
-        The City CQ five, `urban_greening_factor`, `runoff_share` of a usual year's rain, sky view
-        from the ground between buildings, and `form.green_space`. Residents are those whom the
-        floor area would hold at the region's floor area per person.
+        The City CQ five, `urban_greening_factor`, `runoff_50mm_share` of a rain of that depth,
+        sky view from the ground between buildings, and `form.green_space`. Residents are those
+        whom the floor area would hold at the region's floor area per person.
     """
     preset = region_named(region) if isinstance(region, str) else region
     cover = layout.cover
@@ -56,7 +58,7 @@ def green_indicators(
             mortality_kgco2e_per_year=_mortality(ledger),
         ),
         "urban_greening_factor": urban_greening_factor(layout, inside, weights=weights),
-        "runoff_share": runoff_coefficient(layout, inside, coefficients=_runoff_shares(read)),
+        "runoff_50mm_share": runoff_coefficient(layout, inside, coefficients=_runoff_shares(read)),
         **open_sky(layout, inside, sky_view_share=sky),
         **green_space(
             layout, inside, residents=homes_m2 / read("living_space")[0], leaf_area_index=leaves
@@ -71,8 +73,9 @@ def _mortality(ledger: Ledger) -> torch.Tensor:
 
 
 def _runoff_shares(read: Reader) -> dict[str, torch.Tensor]:
-    """Share of a usual year's rain that runs off each surface: curve numbers, average moisture."""
-    events, depth_mm = read("rain_events"), read("rain_depth")
-    numbers = torch.stack([read(f"cn.{surface}.{SOIL_GROUP}") for surface in SURFACES])
-    shares = annual_runoff_mm(numbers, events, depth_mm) / (events * depth_mm)
-    return dict(zip(SURFACES, shares[:, 0], strict=True))
+    """Share of the design storm that runs off each surface; average moisture before it."""
+    shares = {}
+    for surface in SURFACES:
+        number = read(f"cn.{surface}.{SOIL_GROUP}")[0]
+        shares[surface] = runoff_mm(number, DESIGN_RAIN_MM) / DESIGN_RAIN_MM
+    return shares

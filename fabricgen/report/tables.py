@@ -32,7 +32,7 @@ GREEN = {
     "net_sink_kgco2e_per_m2_year": "Net sink per site area and year",
     "urban_greening_factor": "Urban Greening Factor",
     "green_plot_ratio": "Green plot ratio",
-    "runoff_share": "Rain that runs off",
+    "runoff_50mm_share": "Runoff of a rain of 50 mm",
     "sky_view_open_share": "Sky seen from open ground",
     "sky_view_street_share": "Sky seen from streets and paving",
     "green_m2_per_person": "Green per person",

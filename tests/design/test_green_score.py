@@ -8,7 +8,6 @@ import torch
 from fabricgen import carbon
 from fabricgen.carbon.factors import factor
 from fabricgen.carbon.regions import region
-from fabricgen.carbon.water import runoff_mm
 from fabricgen.design.green_score import green_indicators
 from fabricgen.form.green_groups import GROUPS
 from fabricgen.layout import from_labels
@@ -74,16 +73,10 @@ def test_weights_come_from_the_factor_table(block):
     assert got["green_plot_ratio"] == pytest.approx(expected, rel=1e-5)
 
 
-def test_runoff_of_a_sealed_site_is_that_of_many_events_drawn_at_random():
-    got, _ = indicators_of(torch.full((16, 16), PAVED))
-    depth_mm = factor("rain.mean_depth.cnz-hscw").value
-    events = torch.distributions.Exponential(1 / depth_mm)
-    torch.manual_seed(0)
-    rain_mm = events.sample((200_000,))
-    ran = runoff_mm(factor("cn.paved.c").value, rain_mm).sum() / rain_mm.sum()
-    assert got["runoff_share"] == pytest.approx(float(ran), rel=0.01)
-    green, _ = indicators_of(torch.full((16, 16), GRASS))
-    assert green["runoff_share"] < 0.3 < got["runoff_share"]
+@pytest.mark.parametrize(("surface", "share"), [(PAVED, 44.3 / 50), (GRASS, 8.5 / 50)])
+def test_runoff_is_that_of_the_curve_number_in_a_rain_of_50_mm(surface, share):
+    got, _ = indicators_of(torch.full((16, 16), surface))
+    assert got["runoff_50mm_share"] == pytest.approx(share, abs=0.002)
 
 
 def test_people_are_those_whom_the_floor_area_would_hold(block):

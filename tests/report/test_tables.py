@@ -11,7 +11,7 @@ COLUMNS = [
     "scheme", "rank", "tie", "seed", "far", "site_coverage", "green_ratio", "mean_height_m",
     "road_share", "tree_share", "gross_floor_area_m2",
     "shrub_cover_share", "mixed_planting_share", "ecological_space_share",
-    "net_sink_kgco2e_per_m2_year", "urban_greening_factor", "green_plot_ratio", "runoff_share",
+    "net_sink_kgco2e_per_m2_year", "urban_greening_factor", "green_plot_ratio", "runoff_50mm_share",
     "sky_view_open_share", "sky_view_street_share", "green_m2_per_person", "largest_patch_share",
     "patches_per_km2", "nearest_patch_m", "connected_50m_share", "path_m_per_ha",
     "shaded_path_share", "within_300m_of_green_share", "emission_kgco2e_per_year",
@@ -93,7 +93,7 @@ def test_tie_groups_keep_the_order_of_the_ranks(schemes):
     [
         ("far", 1.234, "1.23"), ("green_ratio", 0.3456, "34.6 %"), ("mean_height_m", 12.34, "12.3 m"),
         ("gross_floor_area_m2", 12345.6, "12,346 m²"), ("far", math.nan, "–"),
-        ("runoff_share", 0.4321, "43.2 %"), ("path_m_per_ha", 1254.4, "1,254 m/ha"),
+        ("runoff_50mm_share", 0.4321, "43.2 %"), ("path_m_per_ha", 1254.4, "1,254 m/ha"),
         ("green_m2_per_person", 8.25, "8.2 m²"), ("urban_greening_factor", 0.314, "0.31"),
     ],
 )  # fmt: skip
