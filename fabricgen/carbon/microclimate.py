@@ -173,7 +173,9 @@ def _peak_mm(given: float | Tensor | None, et0: Tensor) -> Tensor:
         peak = torch.as_tensor(given, dtype=torch.float64, device=et0.device)
         peak = peak.reshape(-1, 1, 1) if peak.ndim else peak
     else:
-        peak = torch.where(torch.isfinite(et0), et0, -torch.inf).double().amax((1, 2), keepdim=True)
+        least = -torch.inf
+        known = torch.nan_to_num(et0, nan=least, posinf=least, neginf=least)
+        peak = known.amax(dim=(1, 2), keepdim=True).double()
         peak = peak + (peak.round(decimals=ET0_DECIMALS) - peak).detach()
     if not bool((peak > 0).all()):
         raise LayoutError("urban cooling: et0 is nowhere above 0", "give evapotranspiration in mm")

@@ -6,6 +6,7 @@ is summed where it arises and valued by the energy that a neighborhood spends on
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -130,16 +131,26 @@ def beyond(state: State, rates: CoolingRates) -> Beyond:
     """The unseen is like what is seen of a state."""
     known = seen(state).to(state.cover)
     pixels = known.sum(dim=(1, 2), keepdim=True).clamp(min=1)
-    capacity, green = ((x * known).sum(dim=(1, 2), keepdim=True) / pixels
-                       for x in _green_layers(state, rates))  # fmt: skip
+    layers = _layers(state, rates)
+    capacity, green = (
+        (layer * known).sum(dim=(1, 2), keepdim=True) / pixels
+        for layer in (layers.of_green, layers.green)
+    )
     return Beyond(capacity, green)
 
 
-def _green_layers(state: State, rates: CoolingRates) -> tuple[Tensor, Tensor]:
-    """Cooling capacity of the green in each pixel and its share, each (B, H, W)."""
-    weights = torch.stack([rates.capacity[:, 0] * rates.green, rates.green])
-    capacity, green = torch.einsum("bshw,cs->cbhw", state.cover, weights)
-    return capacity, green
+class _Layers(NamedTuple):
+    """What the surfaces make of each pixel, each (B, H, W)."""
+
+    capacity: Tensor  # for cooling
+    of_green: Tensor  # the part of it that is green
+    green: Tensor  # share of green
+
+
+def _layers(state: State, rates: CoolingRates) -> _Layers:
+    capacity = rates.capacity[:, 0]
+    weights = torch.stack([capacity, capacity * rates.green, rates.green])  # (3, 8)
+    return _Layers(*torch.einsum("cs,bshw->bchw", weights, state.cover).unbind(dim=1))
 
 
 def park_gain(state: State, known: Tensor, outside: Beyond, rates: CoolingRates) -> Tensor:
@@ -154,10 +165,10 @@ def park_gain(state: State, known: Tensor, outside: Beyond, rates: CoolingRates)
     rule = park_rule(
         rates.park_distance_m, state.pixel_m, park_area_m2=rates.park_area_m2, softness=SOFTNESS
     )
-    own = torch.einsum("bshw,s->bhw", state.cover, rates.capacity[:, 0])
-    capacity, green = (layer * known for layer in _green_layers(state, rates))
-    around = mean_around(capacity, known, rule.near, outside.capacity)
-    green_px = count_around(green, known, rule.disc, outside.green)
+    layers = _layers(state, rates)
+    own = layers.capacity
+    around = mean_around(layers.of_green * known, known, rule.near, outside.capacity)
+    green_px = count_around(layers.green * known, known, rule.disc, outside.green)
     return (heat_mitigation(own, around, green_px, rule) - own) * known
 
 
@@ -237,8 +248,8 @@ def warmer_k(site: Site, place: Place, mix: dict[str, float]) -> Tensor:
     known = seen(design)
     today = site.base if site.knows(*range(len(SURFACES))) else None
     outside = beyond(today or design, rates)
-    own = torch.einsum("bshw,s->bhw", design.cover, rates.capacity[:, 0]) * known
-    mitigation = own + park_gain(design, known, outside, rates)
+    by_park = park_gain(design, known, outside, rates)
+    mitigation = _layers(design, rates).capacity * known + by_park
     mixing = reach(rates.mixing_distance_m, design.pixel_m, decays=True)
     mixed = mean_around(mitigation, known, mixing, rates.background[0])
     at = site.footprint.per_pixel

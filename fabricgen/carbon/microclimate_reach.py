@@ -71,7 +71,7 @@ def weighted_sum(amount: Tensor, of: Reach, *, whole: bool = False) -> Tensor:
     Returns:
         (B, H, W), differentiable any number of times.
     """
-    found: Tensor = _WeightedSum.apply(amount, of, whole)  # type: ignore[no-untyped-call]
+    found: Tensor = _WeightedSum.apply(amount, of, whole)
     return found
 
 
