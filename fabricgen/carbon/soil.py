@@ -43,8 +43,9 @@ def soil_rates(place: Place) -> SoilRates:
     held = CO2_PER_C * read("soc_ref") * factors
     change = held[None] - held[:, None]
     turf = CO2_PER_C * TURF_YEARS * read("soil.turf_seq")
-    for before in (BUILDING, ROAD, PAVED, BARE):
-        change[before, GRASS] = torch.minimum(change[before, GRASS], turf)
+    lawn = torch.zeros_like(change[..., :1], dtype=torch.bool)
+    lawn[[BUILDING, ROAD, PAVED, BARE], GRASS] = True
+    change = torch.where(lawn, torch.minimum(change, turf), change)
     years = float(read("soil.transition_yr")[0])
     return SoilRates(held, change, years, tuple(read.ids))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from fabricgen.carbon.evaluator import count, evaluate
 from fabricgen.carbon.factors import Factor, quantile, sigma
 from fabricgen.carbon.ledger import Ledger
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import Place
 from fabricgen.carbon.regions import Region
 from fabricgen.carbon.regions import region as region_named
@@ -55,6 +56,7 @@ def tornado(
     year: int | None = None,
     horizon_years: int = 60,
     inside: Tensor | None = None,
+    measures: Measures | None = None,
 ) -> list[Swing]:
     """What net hangs on: every factor's swing, the widest first, from one backward pass.
 
@@ -69,6 +71,7 @@ def tornado(
         year: Calendar year of the electricity factor.
         horizon_years: Over which vegetation and soil are averaged.
         inside: The pixels that count.
+        measures: What the plan says of its buildings.
 
     Raises:
         LayoutError: More than one layout, or one that breaks its contract.
@@ -83,7 +86,7 @@ def tornado(
         # Accounts read some factors as plain numbers, on purpose; torch warns of the lost gradient.
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
         ledger = count(
-            _double(layout), place, inside=inside, use_mix=use_mix,
+            _double(layout), place, inside=inside, use_mix=use_mix, measures=measures,
             context=None if context is None else _double(context),
         )  # fmt: skip
         net = ledger.net_kgco2e_per_year.sum()
@@ -180,6 +183,8 @@ def hardening_gap(
     region: str | Region,
     context: Layout | None = None,
     inside: Tensor | None = None,
+    use_mix: Mapping[str, float] | None = None,
+    measures: Measures | None = None,
 ) -> list[Gap]:
     """Soft count against the count of the same layout made one-hot, per item.
 
@@ -191,10 +196,17 @@ def hardening_gap(
         region: As in `evaluate`.
         context: As in `evaluate`.
         inside: As in `evaluate`.
+        use_mix: As in `evaluate`.
+        measures: As in `evaluate`.
     """
     with torch.no_grad():
-        soft = evaluate(layout, region=region, context=context, inside=inside)
-        hard = evaluate(harden(layout), region=region, context=context, inside=inside)
+        soft, hard = (
+            evaluate(
+                one, region=region, context=context, inside=inside, use_mix=use_mix,
+                measures=measures,
+            )
+            for one in (layout, harden(layout))
+        )  # fmt: skip
     gross = (hard.emission_kgco2e_per_year + hard.sink_kgco2e_per_year).clamp(min=1e-9)
     net = (soft.net_kgco2e_per_year - hard.net_kgco2e_per_year).abs() / gross
     before = {e.name: e.amount for e in soft.entries if e.kind != "stock"}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fabricgen import carbon
 from fabricgen.carbon.factors import factor, read_own
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.regions import Region, with_factors
 from fabricgen.carbon.uncertainty import (
     DRAWS,
@@ -41,6 +42,7 @@ from fabricgen.surfaces import BUILDING
 PIXEL_M = 1.0  # of the grid that a plan is drawn on; finer than steering needs
 SUBPIXELS = 5  # odd, so that no pixel is half a building: hardening would always build it
 MAX_PIXELS = 4096 * 4096
+SAME_GRID_M = 1e-3  # corners of grids that are the same
 MARGIN_PX = 2  # of nothing around a plan, so that its outer walls are seen
 HEIGHTS = "geom.height.default"  # range of heights where a plan gives none
 
@@ -55,6 +57,8 @@ class ScoreSettings:
     horizon_years: int = ranged(60, 1, 200)
     draws: int = ranged(DRAWS, 1, 100_000)
     use_mix: dict[str, float] | None = None  # floor area by use; None: the region's
+    before: str | None = None  # a plan or raster of what stands today
+    measures: Measures = field(default_factory=Measures)  # of buildings, beside their shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +168,7 @@ def score_files(
     regions: dict[str, Region] = {}
     if settings.region != "auto":
         carbon.region(settings.region)  # a misspelt name is told before any work
+    before = None if settings.before is None else read_before(Path(settings.before))
     candidates = read_candidates(paths)
     found = []
     for number, candidate in enumerate(candidates):
@@ -174,7 +179,9 @@ def score_files(
             name, reason = located.name, located.reason
         if name not in regions:
             regions[name] = with_factors(carbon.region(name), own)
-        found.append(judge(candidate, regions[name], reason=reason, settings=settings))
+        found.append(
+            judge(candidate, regions[name], reason=reason, settings=settings, before=before)
+        )
     on_step(len(candidates), len(candidates), "ranked")
     return order(found)
 
@@ -247,13 +254,55 @@ def _with_storeys(plan: Plan) -> Plan:
     return replace(plan, buildings=table.assign(height_m=filled))
 
 
-def judge(candidate: Candidate, region: Region, *, reason: str, settings: ScoreSettings) -> Scored:
+def read_before(path: Path) -> Plan | Raster:
+    """What stands today, out of a file that holds one plan or raster.
+
+    Raises:
+        InputError: The file holds several plans, or cannot be used.
+    """
+    drawn = read_drawn(path)
+    if len(drawn) != 1:
+        raise InputError(f"{path.name}: holds {len(drawn)} plans", "give a file with one, of today")
+    return next(iter(drawn.values()))
+
+
+def _on_grid(before: Plan | Raster | None, candidate: Candidate) -> Layout | None:
+    """The state before on a candidate's grid.
+
+    Raises:
+        InputError: A raster on another grid, or a plan in another CRS.
+    """
+    if before is None:
+        return None
+    frame = candidate.frame
+    if isinstance(before, Plan):
+        if before.crs != frame.crs:
+            raise InputError(f"what stands today is in {before.crs}", f"bring it to {frame.crs}")
+        return rasterize(_with_storeys(before), frame, subpixels=SUBPIXELS)
+    apart = np.abs(np.subtract(before.frame.affine(), frame.affine())).max()
+    same = (before.frame.rows, before.frame.cols) == (frame.rows, frame.cols)
+    if before.frame.crs != frame.crs or not same or apart > SAME_GRID_M:
+        raise InputError(
+            f"{candidate.name}: what stands today is a raster on another grid",
+            "give it as a plan, or as a raster on the same grid",
+        )
+    return before.layout
+
+
+def judge(
+    candidate: Candidate,
+    region: Region,
+    *,
+    reason: str,
+    settings: ScoreSettings,
+    before: Plan | Raster | None = None,
+) -> Scored:
     """Counts one candidate: ledger with draws, tornado, hardening gap, range over heights."""
-    options = {"region": region, "inside": candidate.inside}
-    more = {
-        "horizon_years": settings.horizon_years, "year": settings.year,
-        "use_mix": settings.use_mix,
+    options = {
+        "region": region, "inside": candidate.inside, "context": _on_grid(before, candidate),
+        "use_mix": settings.use_mix, "measures": settings.measures,
     }  # fmt: skip
+    more = {"horizon_years": settings.horizon_years, "year": settings.year}
     layout, heights_m, share = _fill(candidate)
     ledger = carbon.evaluate(layout, draws=settings.draws, **options, **more)
     heights = None

@@ -22,15 +22,17 @@ from fabricgen.errors import LayoutError, SettingsError
 from fabricgen.layout import harden
 
 
-def net_of(layout, preset):
-    return float(evaluate(layout, region=preset).net_kgco2e_per_year)
+def net_of(layout, preset, before):
+    return float(evaluate(layout, region=preset, context=before).net_kgco2e_per_year)
 
 
+@pytest.mark.parametrize("with_before", [False, True], ids=["new", "on_base"])
 @pytest.mark.parametrize("name", ["cn-js", "fi"])
-def test_the_tornado_is_the_slope_of_net_to_each_factor(name, soft):
+def test_the_tornado_is_the_slope_of_net_to_each_factor(name, with_before, soft):
     layout, preset = soft(2, shape=(1, 10, 10)), region(name)
-    net = net_of(layout, preset)
-    swings = tornado(layout, region=preset)
+    before = soft(3, shape=(1, 10, 10)) if with_before else None
+    net = net_of(layout, preset, before)
+    swings = tornado(layout, region=preset, context=before)
     assert len(swings) > 40
     checked = 0
     for swing in swings[:25]:
@@ -39,7 +41,7 @@ def test_the_tornado_is_the_slope_of_net_to_each_factor(name, soft):
         if not step or of.id in WHOLE:
             continue
         moved = [
-            net_of(layout, with_factors(preset, {of.id: _at(of, of.value + sign * step)}))
+            net_of(layout, with_factors(preset, {of.id: _at(of, of.value + sign * step)}), before)
             for sign in (1, -1)
         ]
         slope = (moved[0] - moved[1]) / (2 * step)

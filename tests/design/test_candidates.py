@@ -1,7 +1,7 @@
 """Scoring files: the same count by any road, clear refusals, ranges where heights are missing."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import geopandas as gpd
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from fabricgen import carbon
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.uncertainty import SURE
 from fabricgen.design.candidates import (
     ScoreSettings,
@@ -20,6 +21,7 @@ from fabricgen.design.candidates import (
 from fabricgen.errors import FormatError, InputError, PlanError, SettingsError
 from fabricgen.exchange import write_geotiff, write_schemes
 from fabricgen.plan import Plan, layer, rasterize
+from fabricgen.settings import compose, fill
 
 CRS = "EPSG:32635"
 X, Y = 385_000.0, 6_672_000.0
@@ -207,3 +209,42 @@ def test_files_that_cannot_be_scored_are_refused(tmp_path, plan):
         gpkg.check_plan = check
     with pytest.raises(PlanError, match=r"degrees.gpkg: plan: WGS 84 is not in meters; use a proj"):
         score_files([path])
+
+
+def test_what_stands_today_makes_felling_and_demolition_known(tmp_path, plan):
+    old = plan(heights=(6.0, 6.0), floors=(2, 2))
+    today = saved(tmp_path, old, name="today.gpkg")
+    path = saved(tmp_path, plan())
+    (alone,) = score_files([path], settings=FAST)
+    (after,) = score_files([path], settings=replace(FAST, before=str(today)))
+    lost = [line for line in alone.score.ledger.not_assessed if "state before" in line]
+    assert lost and not set(lost) & set(after.score.ledger.not_assessed)
+    assert len(after.score.ledger.entries) > len(alone.score.ledger.entries)
+
+
+def test_a_raster_of_today_must_lie_on_the_same_grid(tmp_path, plan):
+    frame = frame_of(plan())
+    write_geotiff(rasterize(plan(), frame), frame, tmp_path / "today.tif")
+    path = saved(tmp_path, plan())
+    today = replace(FAST, before=str(tmp_path / "today.tif"))
+    (one,) = score_files([path], settings=today)
+    assert not any("no state before" in line for line in one.score.ledger.not_assessed)
+    with pytest.raises(InputError, match="is a raster on another grid; give it as a plan"):
+        score_files([saved(tmp_path, plan(turn_deg=9.0), name="t.gpkg")], settings=today)
+    several = saved(tmp_path, plan(), plan(), name="two.gpkg")
+    with pytest.raises(InputError, match="two.gpkg: holds 2 plans; give a file with one"):
+        score_files([path], settings=replace(FAST, before=str(several)))
+
+
+def test_measures_of_buildings_reach_the_count(tmp_path, plan):
+    path = saved(tmp_path, plan())
+    (plain,) = score_files([path], settings=FAST)
+    (deep,) = score_files([path], settings=replace(FAST, measures=Measures(basement_share=0.5)))
+    assert deep.score.net_kgco2e_per_year > plain.score.net_kgco2e_per_year
+
+
+def test_the_settings_file_says_every_default():
+    stored = compose("score", [])
+    assert fill(ScoreSettings, {name: stored[name] for name in stored}) == ScoreSettings()
+    assert set(stored) == {one.name for one in fields(ScoreSettings)}
+    assert set(stored["measures"]) == {one.name for one in fields(Measures)}
