@@ -100,12 +100,14 @@ def green_space(
 
     Returns:
         Tensors (B,). Shares are 0…1; a measure that has no meaning, such as the distance between
-        patches where there is one, is NaN; one whose input was not given is left out.
+        patches where there is one or green per person where nobody lives, is NaN; one whose input was not given is left out.
     """
     values = green_cover(layout, inside) | green_patches(layout, inside)
     area_m2, _ = surface_areas(layout, inside)
     if residents is not None:
-        values["green_m2_per_person"] = area_m2[:, list(GREEN)].sum(dim=1) / residents
+        green_m2 = area_m2[:, list(GREEN)].sum(dim=1)
+        per_person = green_m2 / torch.where(residents > 0, residents, 1.0)
+        values["green_m2_per_person"] = torch.where(residents > 0, per_person, math.nan)
     if leaf_area_index is not None:
         values["green_plot_ratio"] = green_plot_ratio(
             layout, inside, leaf_area_index=leaf_area_index

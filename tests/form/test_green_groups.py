@@ -96,6 +96,8 @@ def test_a_site_without_green_has_none_and_no_neighbors(hard):
     for key in ("green_ratio", "largest_patch_share", "patches_per_km2", "tree_of_green_share"):
         assert got[key] == 0
     assert math.isnan(got["nearest_patch_m"]) and math.isnan(got["mean_patch_m2"])
+    nobody = green_space(layout, everywhere(layout), residents=torch.zeros(1))
+    assert math.isnan(float(nobody["green_m2_per_person"]))
 
 
 def test_paths_are_measured_along_and_their_shade_across(hard):
