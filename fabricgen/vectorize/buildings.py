@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.vectorize.neighbors import fit_neighbors
 from fabricgen.vectorize.rectangles import canonical, polygons, settle_angles, snap_edges
 from fabricgen.vectorize.settings import DrawSettings
-from fabricgen.vectorize.walls import notches, tidy
+from fabricgen.vectorize.walls import notches, parts, tidy, valid
 
 GRID_M = 1e-5  # footprints are unions on this grid, so that equal walls are one wall
 INSIDE_M = 0.01  # walls keep this much off the site's edge; far below what a plan shows
@@ -24,7 +24,6 @@ SQUARE_SHARE = 0.8  # a straight cut across the box is taken if it keeps this mu
 SPUR_M = 2.0  # spikes and wings thinner than this are cleaned away
 SLIT_M = 1.2  # slits thinner than this between the wings of a building close
 VISIBLE_M2 = 0.2  # smaller slits are not worth new corners
-ROUNDING_M = 1e-5
 RIM_M = 0.1  # how near a wall counts as shared
 NOTHING_M2 = 1e-6  # what a box loses below this is rounding
 CLASH_M2 = 1e-3  # so is an overlap below this, along a wall that the grid moved
@@ -101,25 +100,6 @@ def _is_building(shape: Polygon, settings: DrawSettings) -> bool:
         shape.area >= settings.min_building_m2
         and not shape.buffer(-settings.min_width_m / 2, join_style="mitre").is_empty
     )
-
-
-def valid(shape: BaseGeometry) -> BaseGeometry:
-    """The same ground with rings that do not cross, drawn in by a hair where they did.
-
-    Rings that touch in a point may cross by a rounding once they are turned or scaled. Repair by
-    overlay fails on some of these; a buffer does not.
-    """
-    if shape.is_valid:
-        return shape
-    # Not mitred: of rings that cross, a mitre makes spikes that reach far out.
-    return shape.buffer(-ROUNDING_M, join_style="bevel").simplify(ROUNDING_M)
-
-
-def parts(shape: BaseGeometry) -> list[Polygon]:
-    """The polygons of any geometry, lines and points left out."""
-    if isinstance(shape, Polygon):
-        return [] if shape.is_empty else [shape]
-    return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
 
 
 def _building_area(boxes: np.ndarray) -> np.ndarray:

@@ -14,9 +14,10 @@ from shapely.geometry.base import BaseGeometry
 
 from fabricgen.plan import Plan, layer, road_polygons
 from fabricgen.surfaces import PATH, ROAD_KINDS
-from fabricgen.vectorize.buildings import INSIDE_M, parts, valid
+from fabricgen.vectorize.buildings import INSIDE_M
 from fabricgen.vectorize.rectangles import groups_of
 from fabricgen.vectorize.settings import DrawSettings
+from fabricgen.vectorize.walls import parts, valid
 
 TOUCH_M = 0.05
 TOUCH_M2 = 0.001
@@ -124,25 +125,25 @@ def _scale(
 def _fit(shapes: np.ndarray, members: np.ndarray, wanted: float, ground: _Ground) -> float:
     """Scale one group in place by the wanted factor, or by as much of it as fits."""
     mine = shapes[members]
-    anchor = _front(mine, ground.streets)
-    others = shapes[~members]
     union = shapely.union_all(mine)
+    anchor = shapely.get_coordinates(_front(union, ground.streets))[0]
+    others = shapes[~members]
     near = others[shapely.dwithin(others, union, 40.0)]
     keep_m = np.minimum(shapely.distance(near, union), SLIT_M)
+    inside_m2 = _blocked_m2(mine, ground) + TOUCH_M2
 
-    def scaled(factor: float) -> list[Polygon]:
-        moved = [affinity.scale(shape, factor, factor, origin=anchor) for shape in mine]
-        return [max(parts(valid(shape)), key=lambda part: part.area) for shape in moved]
-
-    inside_m2 = shapely.intersection(ground.blocked, union).area + TOUCH_M2
+    def scaled(factor: float) -> np.ndarray:
+        moved = shapely.transform(mine, lambda xy: anchor + (xy - anchor) * factor)
+        for k in np.flatnonzero(~shapely.is_valid(moved)):
+            moved[k] = max(parts(valid(moved[k])), key=lambda part: part.area)
+        return moved
 
     def fits(factor: float) -> bool:
-        trial = shapely.union_all(scaled(factor))
-        if not ground.inside.contains(trial):
+        trial = scaled(factor)
+        if not shapely.contains(ground.inside, trial).all():
             return False
-        if shapely.intersection(ground.blocked, trial).area > inside_m2:
-            return False
-        return bool(np.all(shapely.distance(near, trial) >= keep_m - 1e-6))
+        gap_m = shapely.distance(near[:, None], trial[None]).min(axis=1)
+        return _blocked_m2(trial, ground) <= inside_m2 and bool((gap_m >= keep_m - 1e-6).all())
 
     # Smaller shapes may leave their old ground too, where they are not convex.
     factor = wanted
@@ -157,9 +158,15 @@ def _fit(shapes: np.ndarray, members: np.ndarray, wanted: float, ground: _Ground
     return factor
 
 
-def _front(shapes: np.ndarray, streets: BaseGeometry) -> Point:
+def _blocked_m2(shapes: np.ndarray, ground: _Ground) -> float:
+    """How much of some shapes stands where no wall may. [m²]."""
+    hit = shapes[shapely.intersects(ground.blocked, shapes)]
+    return float(shapely.area(shapely.intersection(hit, ground.blocked)).sum())
+
+
+def _front(shape: BaseGeometry, streets: BaseGeometry) -> Point:
     """The place on a group's walls nearest to a street, about which it scales."""
-    hull = shapely.convex_hull(shapely.union_all(shapes))
+    hull = shapely.convex_hull(shape)
     line = shapely.shortest_line(hull, streets)
     point = shapely.get_point(line, 0)
     # Slide to the middle of the wall, so that it grows to both sides.

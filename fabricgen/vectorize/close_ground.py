@@ -8,13 +8,14 @@ from dataclasses import replace
 import geopandas as gpd
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.plan import Plan, layer, road_area
-from fabricgen.vectorize.buildings import parts
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.trees import Trees, canopy, crowns, spaced
+from fabricgen.vectorize.walls import parts
 
 SOURCE = "fabricgen"
 FIXED_PAVED = ("path", "carriageway")  # paved ground that never turns green
@@ -22,6 +23,7 @@ BESIDE_M = 0.02  # shapes this near have a common edge
 DUST_M2 = 0.05
 CUT_ROUNDS = 24
 DISTANCE_ROUNDS = 12
+NEAR_M2 = 1.0  # ground this near to what is wanted is enough
 REACH_M = 80.0  # no ground of a site lies much farther from its walls and streets
 YOUNG_CROWN_M = 7.0
 CANDIDATES_PER_M2 = 0.12
@@ -83,14 +85,7 @@ def fell(plan: Plan, rows: np.ndarray) -> Plan:
         plan: A plan whose stems stand in its tree polygons.
         rows: Which trees go, (N,) bool.
     """
-    trees = _trees(plan)
-    cover = shapely.union_all(plan.green.geometry[plan.green["kind"] == "tree"].to_numpy())
-    kept = Trees(trees.place[~rows], trees.crown_m[~rows])
-    gone = Trees(trees.place[rows], trees.crown_m[rows])
-    stay = canopy(kept, cover)
-    freed = shapely.union_all(crowns(gone, cover)).difference(stay)
-    if not kept.place.size:
-        freed = cover
+    freed = _freed(_trees(plan), rows, _tree_cover(plan))
     green = [
         (shape.difference(freed) if kind == "tree" else shape, kind)
         for shape, kind in _rows(plan.green)
@@ -99,9 +94,24 @@ def fell(plan: Plan, rows: np.ndarray) -> Plan:
     return _give(plan, freed)
 
 
+def _tree_cover(plan: Plan) -> BaseGeometry:
+    return shapely.union_all(plan.green.geometry[plan.green["kind"] == "tree"].to_numpy())
+
+
+def _freed(trees: Trees, rows: np.ndarray, cover: BaseGeometry) -> BaseGeometry:
+    """Ground under the crowns of some trees and of no other."""
+    if rows.all() or not rows.any():
+        return cover if rows.all() else Polygon()
+    gone, kept = trees.place[rows], trees.place[~rows]
+    # Only crowns that reach the gone ones matter.
+    near = cKDTree(gone).query(kept)[0] < trees.crown_m.max()
+    stay = canopy(Trees(kept[near], trees.crown_m[~rows][near]), cover)
+    return shapely.union_all(crowns(Trees(gone, trees.crown_m[rows]), cover)).difference(stay)
+
+
 def _plant(plan: Plan, goal_m2: float, rng: np.random.Generator, settings: DrawSettings) -> Plan:
     """New trees on green ground first, then on bare and paved yards, until the goal is reached."""
-    old = shapely.union_all(plan.green.geometry[plan.green["kind"] == "tree"].to_numpy())
+    old = _tree_cover(plan)
     region = _crown_ground(plan)
     soft = shapely.union_all(plan.green.geometry.to_numpy())
     stems = _trees(plan).place
@@ -154,16 +164,20 @@ def _plant(plan: Plan, goal_m2: float, rng: np.random.Generator, settings: DrawS
 
 def _thin(plan: Plan, goal_m2: float, rng: np.random.Generator) -> Plan:
     """Fell trees by lot until no more than the goal is left."""
+    trees, cover = _trees(plan), _tree_cover(plan)
     order = rng.permutation(len(plan.trees))
+
+    def chosen(count: int) -> np.ndarray:
+        rows = np.zeros(len(order), dtype=bool)
+        rows[order[:count]] = True
+        return rows
+
     low, high = 0, len(order)
     while low < high:
         middle = (low + high) // 2
-        rows = np.zeros(len(order), dtype=bool)
-        rows[order[:middle]] = True
-        low, high = (middle + 1, high) if tree_area(fell(plan, rows)) > goal_m2 else (low, middle)
-    rows = np.zeros(len(order), dtype=bool)
-    rows[order[:low]] = True
-    return fell(plan, rows)
+        left_m2 = cover.area - _freed(trees, chosen(middle), cover).area
+        low, high = (middle + 1, high) if left_m2 > goal_m2 else (low, middle)
+    return fell(plan, chosen(low))
 
 
 def _crown_ground(plan: Plan) -> BaseGeometry:
@@ -255,21 +269,27 @@ def _by_distance(
     if ground.area <= wanted_m2:
         return parts(ground), []
 
-    def cut(distance_m: float) -> tuple[list[Polygon], list[Polygon]]:
+    def cut(distance_m: float) -> list[Polygon]:
         strip = edge.buffer(distance_m, join_style="mitre", mitre_limit=2.0)
-        near, away = parts(ground.intersection(strip)), parts(ground.difference(strip))
-        taken, stay = (away, near) if far else (near, away)
-        drawn = [p for p in taken if p.area >= settings.min_patch_m2 / 2]
-        return drawn, stay + [p for p in taken if p.area < settings.min_patch_m2 / 2]
+        found = parts(ground.difference(strip) if far else ground.intersection(strip))
+        return [part for part in found if part.area >= settings.min_patch_m2 / 4]
 
+    # False position halved toward the end that stays (Dowell and Jarratt 1971), for few cuts.
     low, high = 0.0, REACH_M
+    at_low, at_high = (ground.area if far else 0.0), (0.0 if far else ground.area)
+    taken: list[Polygon] = []
     for _ in range(DISTANCE_ROUNDS):
-        middle = (low + high) / 2
-        enough = sum(p.area for p in cut(middle)[0]) >= wanted_m2
-        # A wider strip takes more of what is near and less of what is far.
-        low, high = (middle, high) if enough == far else (low, middle)
-    taken, stay = cut(low if far else high)
-    return taken, stay
+        share = (wanted_m2 - at_low) / (at_high - at_low)
+        middle = low + (high - low) * float(np.clip(share, 0.05, 0.95))
+        taken = cut(middle)
+        got = sum(part.area for part in taken)
+        if abs(got - wanted_m2) < NEAR_M2:
+            break
+        if (got > wanted_m2) == far:
+            low, at_low, at_high = middle, got, (at_high + wanted_m2) / 2
+        else:
+            high, at_high, at_low = middle, got, (at_low + wanted_m2) / 2
+    return taken, parts(ground.difference(shapely.union_all(taken)))
 
 
 def _choose(

@@ -16,11 +16,12 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.layout import Frame
 from fabricgen.plan import Plan, areas_of, layer, road_polygons
 from fabricgen.surfaces import BARE, GRASS, PATH, PAVED, ROAD_KINDS, SHRUB, WATER
-from fabricgen.vectorize.buildings import Footprint, draw_buildings, parts, valid
+from fabricgen.vectorize.buildings import Footprint, draw_buildings
 from fabricgen.vectorize.ground import calm, patches, surface_labels
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.streets import Street, draw_streets, surface
 from fabricgen.vectorize.trees import Trees, canopy, plant
+from fabricgen.vectorize.walls import parts, valid
 
 SOURCE = "fabricgen"
 GREEN_NAMES = {GRASS: "grass", SHRUB: "shrub"}

@@ -13,12 +13,12 @@ from scipy import ndimage
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from fabricgen.surfaces import BARE, BUILDING, GRASS, GROUND, PAVED, ROAD, TREE
+from fabricgen.surfaces import BARE, BUILDING, GRASS, GROUND, PAVED, ROAD, TREE, WATER
 from fabricgen.vectorize.settings import DrawSettings
 
-SMOOTH_M = 2.4  # width of the blur that calms the map
-STRAIGHT_M = 2.6  # stairs of pixels up to this deep become straight lines
-CURVE_M = 1.4  # and natural outlines lose wiggles up to this
+SMOOTH_M = 4.0  # width of the blur that calms the map
+STRAIGHT_M = 3.0  # stairs of pixels up to this deep become straight lines
+CURVE_M = 1.8  # and natural outlines lose wiggles up to this
 CURVE_ROUNDS = 3  # corner cuttings of natural outlines
 GROVE_M2 = 60.0  # ground under larger groups of trees is grass, under smaller ones what is around
 AREA_ROUNDS = 10
@@ -205,6 +205,10 @@ def _join_slivers(
             break
         labels = _labels_of_neighbors(faces, labels, bad)
     faces, labels = _dissolve(faces, labels)
+    # A pond this small is a slip of the map; what it would stand in is grass.
+    puddle = (labels == WATER) & (shapely.area(faces) < settings.min_pond_m2)
+    if puddle.any():
+        faces, labels = _dissolve(faces, np.where(puddle, GRASS, labels))
     return {int(s): list(faces[labels == s]) for s in np.unique(labels)}
 
 

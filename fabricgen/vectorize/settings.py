@@ -29,8 +29,8 @@ class DrawSettings:
     annex_m2: float = 60.0  # smaller footprints join the building they lean on
     slenderness: float = 5.0  # a building is at most this many times as high as it is narrow
     min_court_m2: float = 12.0  # smaller holes are filled
-    min_patch_m2: float = 24.0  # smaller patches of ground join their neighbors
-    min_strip_m: float = 1.0  # so do thinner ones
+    min_patch_m2: float = 60.0  # smaller patches of ground join their neighbors
+    min_strip_m: float = 2.0  # so do thinner ones
     min_pond_m2: float = 150.0  # smaller water becomes grass
     crown_min_m: float = 4.5  # crown diameters of single trees
     crown_max_m: float = 9.0

@@ -10,16 +10,37 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 STUB_M = 0.6  # shorter walls go; above half a meter even after footprints are scaled down
 SHARP_DEG = 20.0  # sharper corners are cut off
 TIP_M = 2.0  # width of the wall that closes a cut corner
 MEET_SINE = 0.17  # walls nearer to parallel (10 degrees) do not carry each other's ends
 STRAIGHT_DEG = 0.3  # bends smaller than this are none
+ROUNDING_M = 1e-5
 SAME_M = 1e-4  # points this near are one
 GROWN_M2 = 1e-4  # ground gained below this is rounding
 BENT_M2 = 4.0  # keeping walls parallel may cost this much ground more than bending one
 ROUNDS = 60  # faults mended in one outline at most
+
+
+def valid(shape: BaseGeometry) -> BaseGeometry:
+    """The same ground with rings that do not cross, drawn in by a hair where they did.
+
+    Rings that touch in a point may cross by a rounding once they are turned or scaled. Repair by
+    overlay fails on some of these; a buffer does not.
+    """
+    if shape.is_valid:
+        return shape
+    # Not mitred: of rings that cross, a mitre makes spikes that reach far out.
+    return shape.buffer(-ROUNDING_M, join_style="bevel").simplify(ROUNDING_M)
+
+
+def parts(shape: BaseGeometry) -> list[Polygon]:
+    """The polygons of any geometry, lines and points left out."""
+    if isinstance(shape, Polygon):
+        return [] if shape.is_empty else [shape]
+    return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
 
 
 def tidy(shape: Polygon) -> Polygon | None:
