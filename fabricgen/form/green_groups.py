@@ -99,8 +99,9 @@ def green_space(
             without it there is no green plot ratio.
 
     Returns:
-        Tensors (B,). Shares are 0…1; a measure that has no meaning, such as the distance between
-        patches where there is one or green per person where nobody lives, is NaN; one whose input was not given is left out.
+        Tensors (B,). Shares are 0…1. A measure without meaning is NaN: the distance between
+        patches where there is one, green per person where nobody lives. One whose input was not
+        given is left out.
     """
     values = green_cover(layout, inside) | green_patches(layout, inside)
     area_m2, _ = surface_areas(layout, inside)
