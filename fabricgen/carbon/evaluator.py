@@ -20,6 +20,7 @@ from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.site import Site, make_site
 from fabricgen.carbon.soil import soil
 from fabricgen.carbon.storm import stormwater
+from fabricgen.carbon.surroundings import Sunlight, with_surroundings
 from fabricgen.carbon.travel import claim_notes, travel, travel_references
 from fabricgen.carbon.upkeep import upkeep
 from fabricgen.carbon.vegetation import baseline_sink, vegetation
@@ -58,6 +59,7 @@ def evaluate(  # noqa: PLR0913
     inside: Tensor | None = None,
     seed: int = 0,
     measures: Measures | None = None,
+    sunlight: Sunlight | None = None,
 ) -> Ledger:
     """Counts the carbon of a batch of layouts.
 
@@ -76,6 +78,8 @@ def evaluate(  # noqa: PLR0913
         seed: Of the draws; equal seeds give equal draws in every call.
         measures: What the plan says of its buildings beside their shape (basements, power and
             green on roofs), and how energy and embodied carbon are counted; none where None.
+        sunlight: Where the sun stands, for shade on walls and light of trees; not assessed where
+            None.
 
     Returns:
         The ledger of all entries. Gradients flow to `layout.cover` and `layout.height_m`.
@@ -94,7 +98,13 @@ def evaluate(  # noqa: PLR0913
         preset, horizon_years, year, draws, seed, layout.cover.dtype, layout.cover.device
     )
     return count(
-        layout, place, context=context, use_mix=use_mix, inside=inside, measures=measures
+        layout,
+        place,
+        context=context,
+        use_mix=use_mix,
+        inside=inside,
+        measures=measures,
+        sunlight=sunlight,
     )
 
 
@@ -106,6 +116,7 @@ def count(
     use_mix: Mapping[str, float] | None = None,
     inside: Tensor | None = None,
     measures: Measures | None = None,
+    sunlight: Sunlight | None = None,
 ) -> Ledger:
     """As `evaluate`, at a place that stands ready: its factors may be leaves of a gradient.
 
@@ -118,6 +129,8 @@ def count(
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
     if measures is not None:
         site = replace(site, measures=measures)
+    if sunlight is not None:
+        site = with_surroundings(site, place, sunlight)
     site = with_local_air(site, place, mix)
     entries: list[Entry] = []
     missing: list[str] = []

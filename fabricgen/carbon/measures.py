@@ -28,6 +28,10 @@ class Measures:
         microclimate: Where the cooling by green is counted. `avoided`: as energy that the
             neighborhood saves against today; `operation`: in the energy of the site's own
             buildings; `off`: nowhere. Never in both.
+        intensive_lawn_share: Of grass, how much is kept like a sports field. Of what is neither
+            this nor meadow, the hotels' share of floor area is too; the rest is standard lawn.
+        meadow_share: Of grass, how much is mown once or twice a year.
+        park_access: Count car trips that a new park within 300 m of dwellings saves.
 
     Raises:
         SettingsError: A choice is unknown or a share out of range.
@@ -41,6 +45,9 @@ class Measures:
     green_roof_share: float = 0.0
     refrigerants: bool = False
     microclimate: str = "avoided"
+    intensive_lawn_share: float = 0.0
+    meadow_share: float = 0.0
+    park_access: bool = False
 
     def __post_init__(self) -> None:
         choices = {"operation": OPERATION, "embodied": EMBODIED, "microclimate": MICROCLIMATE}
@@ -55,6 +62,11 @@ class Measures:
             highest = 3.0 if field.name == "basement_share" else 1.0
             if field.name.endswith("_share") and not 0 <= value <= highest:
                 raise SettingsError(f"measures: {field.name} {value}", f"give 0 to {highest:g}")
+        if self.intensive_lawn_share + self.meadow_share > 1:
+            raise SettingsError(
+                f"measures: {self.intensive_lawn_share} intensive lawn, {self.meadow_share} meadow",
+                "both are shares of grass, at most 1 together",
+            )
 
     def notes(self) -> list[str]:
         """How buildings are counted, and which of their optional parts are left out."""

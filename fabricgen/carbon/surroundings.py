@@ -6,7 +6,7 @@ at half the resolution, in longer steps, with fewer suns, and takes 6 ms (12): f
 gradients are to show the way. It sees 0.03 too much sun in winter and 0.08 in summer.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -28,22 +28,28 @@ QUICK_DIRECTIONS = 8
 QUICK_HOURS = 4.0
 
 
-def with_surroundings(
-    site: Site,
-    place: Place,
-    *,
-    latitude_deg: float | None = None,
-    north_deg: float = 0.0,
-    quick: bool = False,
-) -> Site:
+@dataclass(frozen=True)
+class Sunlight:
+    """How the sun around a site is read.
+
+    Attributes:
+        latitude_deg: Of the site, north positive; None for that of the climate row.
+        north_deg: Bearing of the image's up, clockwise from north.
+        quick: For the loop.
+    """
+
+    latitude_deg: float | None = None
+    north_deg: float = 0.0
+    quick: bool = False
+
+
+def with_surroundings(site: Site, place: Place, how: Sunlight) -> Site:
     """The site with the sun on its walls and the sky over it filled in.
 
     Args:
         site: Of any kind.
         place: Gives the latitude where none is known, the height and the shade of trees.
-        latitude_deg: Of the site, north positive; None for that of the climate row.
-        north_deg: Bearing of the image's up, clockwise from north.
-        quick: For the loop.
+        how: Where the site lies, and how careful to be.
 
     Returns:
         A site whose `exposure` holds both shares of sun beside what it held, and whose `sky_view`
@@ -54,12 +60,12 @@ def with_surroundings(
         SettingsError: The latitude is out of range.
     """
     read = Reader(place)
-    latitude = float(read("latitude")[0]) if latitude_deg is None else latitude_deg
+    latitude = float(read("latitude")[0]) if how.latitude_deg is None else how.latitude_deg
     building, canopy, crown_m = _heights(site, read)
     counts = (site.pixel_area_m2 > 0).to(building)
     pixel_m = site.design.pixel_m
     steps = None
-    if quick:
+    if how.quick:
         building, canopy, counts = (_halved(field) for field in (building, canopy, counts))
         pixel_m, steps = 2 * pixel_m, QUICK_STEPS
     sun = shading_factors(
@@ -67,15 +73,15 @@ def with_surroundings(
         canopy,
         pixel_m,
         latitude_deg=latitude,
-        north_deg=north_deg,
+        north_deg=how.north_deg,
         passes=(read("shade.tree.leaf_on")[0], read("shade.tree.leaf_off")[0]),
         counts=counts,
         steps=steps,
-        every_h=QUICK_HOURS if quick else 2.0,
+        every_h=QUICK_HOURS if how.quick else 2.0,
     )
-    directions = QUICK_DIRECTIONS if quick else 16
+    directions = QUICK_DIRECTIONS if how.quick else 16
     sky = sky_view_factor(building, pixel_m, eye_m=crown_m / 2, directions=directions, steps=steps)
-    if quick:
+    if how.quick:
         rows, cols = site.design.height_m.shape[-2:]
         sky = sky.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :rows, :cols]
     exposure = replace(

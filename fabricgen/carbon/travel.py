@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fabricgen.carbon.form_fields import Field
 from fabricgen.carbon.grid import grid_rate
 from fabricgen.carbon.ledger import Entry, entry, part
+from fabricgen.carbon.microclimate_reach import reach, weight_sum, weighted_sum
 from fabricgen.carbon.operation import smooth_clip
 from fabricgen.carbon.place import Place, Reader, cached
-from fabricgen.carbon.site import Site
+from fabricgen.carbon.site import Site, State
+from fabricgen.surfaces import GREEN
 from fabricgen.units import M2_PER_HA, M2_PER_KM2
 
 # Sets of elasticities: the beginning of their ids. The first one counts.
@@ -34,6 +37,11 @@ USE_GROUPS: Mapping[str, tuple[str, ...]] = {
 
 LEAST_RATIO, MOST_RATIO = 0.25, 4.0  # beyond these an elasticity says nothing
 CAP_SHARPNESS = 100.0  # of ln VKT; 0.7 % too far at the cap, nothing 5 % above it
+PARK_RADIUS_M = math.sqrt(5000 / math.pi)  # of a disc of 0.5 ha
+PARK_GREEN_SHARE = 0.8  # of the disc
+PARK_SOFTNESS = 0.02
+PARK_CORE_M2 = 20.0  # so much ground in a park makes it one
+WALK_M = 300.0
 CLAIM_SHARE = 0.10  # a block cannot claim to change travel by more
 
 
@@ -51,6 +59,7 @@ class TravelRates:
         residents: Per m² of gross floor area of the mix.
         fuel: From fuel, per resident who drives as far as the region's do [kgCO2e/yr].
         power: From electricity [kgCO2e/yr].
+        per_km: From fuel and electricity, of the region's cars [kgCO2e/km].
         in_boundary: Share of travel inside the inventory boundary.
         mix_ratio: Entropy of the mix over that of the region.
         density: Of the region [residents/ha].
@@ -64,6 +73,7 @@ class TravelRates:
     residents: Tensor
     fuel: Tensor
     power: Tensor
+    per_km: Tensor
     in_boundary: Tensor
     mix_ratio: Tensor
     density: Tensor
@@ -83,11 +93,14 @@ def travel_rates(
     shares = dict(mix)
     driven = read("travel_vkt")
     electric = read("ev_share")
+    fuel = (1 - electric) * read("car")
+    power = electric * read("travel.ev_kwh") * grid_rate(read)
     found = [read(f"{elasticities}.{name}") for name in D_VARIABLES]
     return TravelRates(
         residents=shares.get("residential", 0.0) / read("living_space"),
-        fuel=driven * (1 - electric) * read("car"),
-        power=driven * electric * read("travel.ev_kwh") * grid_rate(read),
+        fuel=driven * fuel,
+        power=driven * power,
+        per_km=fuel + power,
         in_boundary=read("travel.share_in_boundary"),
         mix_ratio=use_entropy(shares) / read("travel.ref.mix"),
         density=read("travel_density"),
@@ -146,7 +159,38 @@ def travel(site: Site, place: Place, mix: Mapping[str, float]) -> tuple[list[Ent
         entry(name, [part(site.floor_area, rate)], rates.factors)
         for name, rate in per_floor.items()
     ]
-    return found, ["travel of workers and visitors, transit, freight, aviation"]
+    missing = ["travel of workers and visitors, transit, freight, aviation"]
+    if site.measures.park_access:
+        saved, unknown = park_access(site, place, rates)
+        return found + saved, missing + unknown
+    return found, missing
+
+
+def park_access(site: Site, place: Place, rates: TravelRates) -> tuple[list[Entry], list[str]]:
+    """Car trips that a new park near dwellings saves, and what was not assessed; optional.
+
+    A place is in a park where a disc of 0.5 ha around it is green, and served where one lies within
+    300 m (carbon-model section 9). Where one lies today, nothing is saved.
+    """
+    if site.base is None or not site.knows(*GREEN):
+        return [], ["car trips saved by parks: today's green is not known all over the site"]
+    read = Reader(place)
+    newly = _served(site.design) * (1 - _served(site.base))
+    km = read("travel.park.trips") * read("travel.park.car_share") * read("travel.park.length")
+    floors = Field(site.floor_area.per_pixel * newly)
+    per_floor = rates.residents * km * rates.per_km
+    ids = (*rates.factors, *read.ids)
+    return [entry("travel.avoided", [part(floors, per_floor)], ids)], []
+
+
+def _served(state: State) -> Tensor:
+    """How surely a park lies within walking distance, (B, H, W), 0…1."""
+    green = state.cover[:, list(GREEN)].sum(dim=1)
+    disc = reach(PARK_RADIUS_M, state.pixel_m, decays=False)
+    share = weighted_sum(green, disc) / weight_sum(disc)
+    park = torch.sigmoid((share - PARK_GREEN_SHARE) / PARK_SOFTNESS)
+    near = weighted_sum(park, reach(WALK_M, state.pixel_m, decays=False)).clamp(min=0)
+    return 1 - torch.exp(-near * (state.pixel_m**2 / PARK_CORE_M2))
 
 
 def travel_references(site: Site, place: Place, mix: Mapping[str, float]) -> dict[str, Tensor]:

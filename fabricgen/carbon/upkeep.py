@@ -1,8 +1,7 @@
 """Upkeep of green: mowing, pruning, fertilizer, nitrous oxide, watering (carbon-model 10.1).
 
-Grass is kept in one of three ways; intensive lawn can emit more than its soil takes up. What a
-hotel has around it counts as intensive, in proportion to its share of floor area; the rest is
-standard lawn unless the caller says otherwise.
+Grass is kept in one of three ways; intensive lawn can emit more than its soil takes up. The plan's
+measures say how much of it is which.
 """
 
 from collections.abc import Mapping
@@ -14,14 +13,13 @@ from torch import Tensor
 from fabricgen.carbon.factors import table
 from fabricgen.carbon.grid import grid_rate
 from fabricgen.carbon.ledger import Entry, entry, part
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import Place, Reader, cached
 from fabricgen.carbon.site import Site
 from fabricgen.carbon.vegetation import split
-from fabricgen.errors import SettingsError
 from fabricgen.surfaces import BARE, GRASS, SHRUB, TREE, WATER
 
 UPKEPT = (TREE, SHRUB, GRASS, WATER, BARE)
-LAWNS = ("intensive", "standard", "meadow")
 N2O_PER_N = 44 / 28  # mass of N2O that one mass of nitrogen becomes
 FLOWS = (
     "green.fuel", "green.n2o.direct", "green.n2o.indirect", "green.fertiliser_mfr", "green.water"
@@ -45,25 +43,21 @@ class UpkeepRates:
     factors: tuple[str, ...]
 
 
-def lawn_of(mix: Mapping[str, float], lawn: Mapping[str, float] | None) -> dict[str, float]:
-    """Share of grass by the way it is kept, summing to 1.
+def lawn_of(mix: Mapping[str, float], measures: Measures) -> dict[str, float]:
+    """Share of grass by the way it is kept, summing to 1; ways that are not there are left out.
 
     Args:
         mix: Share of floor area by use.
-        lawn: Own shares; None for intensive lawn around hotels and standard lawn elsewhere.
-
-    Raises:
-        SettingsError: A way is unknown, a share is negative, or they do not sum to 1.
+        measures: What the plan says of its lawns.
     """
-    if lawn is None:
-        intensive = mix.get("hotel", 0.0)
-        lawn = {"intensive": intensive, "standard": 1 - intensive}
-    for way in lawn:
-        if way not in LAWNS:
-            raise SettingsError(f"there is no lawn {way!r}", f"one of {', '.join(LAWNS)}")
-    if min(lawn.values(), default=-1.0) < 0 or abs(sum(lawn.values()) - 1) > 1e-3:
-        raise SettingsError(f"lawn {dict(lawn)} does not sum to 1", "give shares of grass")
-    return {way: share for way, share in lawn.items() if share > 0}
+    left = 1 - measures.intensive_lawn_share - measures.meadow_share
+    of_hotels = left * mix.get("hotel", 0.0)
+    found = {
+        "intensive": measures.intensive_lawn_share + of_hotels,
+        "standard": left - of_hotels,
+        "meadow": measures.meadow_share,
+    }
+    return {way: share for way, share in found.items() if share > 0}
 
 
 @cached
@@ -131,25 +125,12 @@ def upkeep_rates(place: Place, lawn: tuple[tuple[str, float], ...]) -> UpkeepRat
     )
 
 
-def upkeep(
-    site: Site,
-    place: Place,
-    mix: Mapping[str, float],
-    *,
-    lawn: Mapping[str, float] | None = None,
-) -> tuple[list[Entry], list[str]]:
+def upkeep(site: Site, place: Place, mix: Mapping[str, float]) -> tuple[list[Entry], list[str]]:
     """Entries of upkeep (equation 10.5), and what was not assessed.
 
-    Args:
-        site: Where; surfaces as seen from above.
-        place: Its factors.
-        mix: Share of floor area by use.
-        lawn: Share of grass by the way it is kept, see `lawn_of`.
-
-    Raises:
-        SettingsError: As `lawn_of`.
+    Areas are those seen from above; grass under crowns counts with the crown.
     """
-    rates = upkeep_rates(place, tuple(lawn_of(mix, lawn).items()))
+    rates = upkeep_rates(place, tuple(lawn_of(mix, site.measures).items()))
     areas = {surface: site.area(surface) for surface in UPKEPT}
     found = []
     for name, per_surface in rates.by_flow.items():

@@ -1,16 +1,19 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from fabricgen.carbon import evaluate
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.regions import region_names
 from fabricgen.carbon.site import make_site
 from fabricgen.carbon.travel import (
     ELASTICITIES,
     change_by_form,
     claim_notes,
+    park_access,
     travel_rates,
     use_entropy,
     vkt_ratio,
@@ -190,3 +193,50 @@ def test_the_second_set_stands_beside_and_is_not_added(soft):
     assert beside.shape == (2,) and bool((beside > 0).all())
     emitted = sum(e.amount for e in ledger.entries if e.kind == "emission")
     assert torch.allclose(ledger.emission_kgco2e_per_year, emitted)
+
+
+def park_and_homes(with_park):
+    labels = torch.full((1, 128, 128), ROAD)
+    labels[:, 8:20, 8:60] = BUILDING
+    if with_park:
+        labels[:, 60:110, 20:80] = GRASS
+    return labels
+
+
+def saved(layout, context, *, park_access=True):
+    ledger = evaluate(
+        layout, region="cn-sh", use_mix=HOMES, context=context,
+        measures=Measures(park_access=park_access),
+    )  # fmt: skip
+    return next((float(e.amount) for e in ledger.entries if e.name == "travel.avoided"), None)
+
+
+def test_a_new_park_saves_car_trips_of_those_who_had_none(hard):
+    with_park, without = hard(park_and_homes(True)), hard(park_and_homes(False))
+    found = saved(with_park, without)
+    residents = 12 * 52 * 4 * 6 / 37.57
+    per_km = 0.7 * 0.19 + 0.3 * 0.18 * 0.5737
+    assert found == pytest.approx(residents * 40 * 0.1 * 4 * per_km, rel=0.01)
+    assert saved(with_park, with_park) == pytest.approx(0, abs=1e-3 * found)
+    assert saved(without, without) == pytest.approx(0, abs=1e-3 * found)
+    assert saved(with_park, without, park_access=False) is None
+
+
+def test_trips_saved_are_not_assessed_without_todays_green(hard):
+    ledger = evaluate(
+        hard(park_and_homes(True)), region="cn-sh", measures=Measures(park_access=True)
+    )
+    assert any(line.startswith("car trips saved by parks") for line in ledger.not_assessed)
+
+
+def test_gradients_of_trips_saved_hold(soft, place):
+    layout, base = soft(3, shape=(1, 4, 4), pixel_m=20.0), soft(4, shape=(1, 4, 4), pixel_m=20.0)
+    rates = travel_rates(place("fi"), tuple(HOMES.items()), ELASTICITIES[0])
+
+    def amount(cover):
+        made = replace(layout, cover=cover)
+        site = make_site(made, context=base, inside=None, usual_height_m=9.0)[0]
+        entries, _ = park_access(site, place("fi"), rates)
+        return entries[0].amount
+
+    assert torch.autograd.gradcheck(amount, (layout.cover.requires_grad_(),), eps=1e-6, atol=1e-5)

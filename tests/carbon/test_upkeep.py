@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fabricgen.carbon import evaluate
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import Reader
 from fabricgen.carbon.site import make_site
 from fabricgen.carbon.upkeep import FLOWS, lawn_of, lawn_rates, upkeep, water_rate
@@ -21,9 +24,9 @@ def grass_of(place, way):
     return {name: float(rate[0]) for name, rate in rates.items()}
 
 
-def counted(layout, place, **options):
+def counted(layout, place, **measures):
     site, _ = make_site(layout, context=None, inside=None, usual_height_m=9.0)
-    return amounts(upkeep(site, place, HOMES, **options)[0])
+    return amounts(upkeep(replace(site, measures=Measures(**measures)), place, HOMES)[0])
 
 
 def test_upkeep_of_the_reference_tile_is_that_of_the_specification(reference_tile):
@@ -78,17 +81,24 @@ def test_water_follows_the_grid_where_a_country_has_no_factor_of_its_own(place):
 def test_lawn_ways_mix_by_their_shares(hard, place):
     layout = hard(torch.full((1, 10, 10), GRASS))
     alone = {
-        way: sum(counted(layout, place(), lawn={way: 1.0}).values())
-        for way in ("intensive", "standard", "meadow")
-    }
+        way: sum(counted(layout, place(), **shares).values())
+        for way, shares in (
+            ("intensive", {"intensive_lawn_share": 1.0}), ("standard", {}),
+            ("meadow", {"meadow_share": 1.0}),
+        )
+    }  # fmt: skip
     assert alone["meadow"] < alone["standard"] < alone["intensive"]
-    both = sum(counted(layout, place(), lawn={"intensive": 0.25, "meadow": 0.75}).values())
-    assert both == pytest.approx(0.25 * alone["intensive"] + 0.75 * alone["meadow"])
+    mixed = counted(layout, place(), intensive_lawn_share=0.25, meadow_share=0.75)
+    expected = 0.25 * alone["intensive"] + 0.75 * alone["meadow"]
+    assert sum(mixed.values()) == pytest.approx(expected)
 
 
 def test_what_belongs_to_hotels_is_kept_intensively():
-    assert lawn_of({"residential": 1.0}, None) == {"standard": 1.0}
-    assert lawn_of({"office": 0.6, "hotel": 0.4}, None) == {"intensive": 0.4, "standard": 0.6}
+    assert lawn_of(HOMES, Measures()) == {"standard": 1.0}
+    hotels = {"office": 0.6, "hotel": 0.4}
+    assert lawn_of(hotels, Measures()) == {"intensive": 0.4, "standard": 0.6}
+    found = lawn_of(hotels, Measures(intensive_lawn_share=0.1, meadow_share=0.4))
+    assert found == pytest.approx({"intensive": 0.3, "standard": 0.3, "meadow": 0.4})
 
 
 def test_young_trees_are_watered_in_their_first_years_only(hard):
@@ -111,15 +121,8 @@ def test_a_tile_of_trees_alone_has_emission_and_sink(hard):
     assert float(ledger.emission_kgco2e_per_year) > 0 and float(ledger.sink_kgco2e_per_year) > 0
 
 
-@pytest.mark.parametrize(
-    ("lawn", "message"),
-    [
-        ({"english": 1.0}, "there is no lawn 'english'; one of intensive, standard, meadow"),
-        ({"meadow": 0.5}, "does not sum to 1"),
-        ({"meadow": 1.5, "standard": -0.5}, "does not sum to 1"),
-        ({}, "does not sum to 1"),
-    ],
-)
-def test_lawns_out_of_range_are_refused(lawn, message):
-    with pytest.raises(SettingsError, match=message):
-        lawn_of(HOMES, lawn)
+def test_lawns_out_of_range_are_refused():
+    with pytest.raises(SettingsError, match=r"meadow_share 1\.5; give 0 to 1"):
+        Measures(meadow_share=1.5)
+    with pytest.raises(SettingsError, match=r"0\.7 intensive lawn, 0\.5 meadow"):
+        Measures(intensive_lawn_share=0.7, meadow_share=0.5)
