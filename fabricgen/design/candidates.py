@@ -28,6 +28,7 @@ from fabricgen.carbon.uncertainty import (
     tie_groups,
     tornado,
 )  # fmt: skip
+from fabricgen.design.green_score import green_indicators
 from fabricgen.design.scheme import Score
 from fabricgen.design.site import edge_angle_deg
 from fabricgen.errors import InputError
@@ -320,6 +321,7 @@ def judge(
     else:
         measured = of_layout(layout, candidate.inside)
         indicators = {name: float(value) for name, value in measured.items()}
+    indicators |= green_indicators(layout, candidate.inside, ledger, region=region)
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
     return Scored(
         name=candidate.name,

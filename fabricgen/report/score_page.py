@@ -19,7 +19,7 @@ from fabricgen.files import atomic_file, atomic_folder
 from fabricgen.report.attribution import legend_stops, legend_ticks, net_map, picture_svg, reach_of
 from fabricgen.report.charts import ledger_svg
 from fabricgen.report.score_charts import anchor, positive_text, timeline_svg, tornado_svg
-from fabricgen.report.tables import FORM, NAMES, number, slices, tonnes, total
+from fabricgen.report.tables import FORM, GREEN, NAMES, number, slices, tonnes, total
 
 MARK = "run.json"  # written last; a folder that holds it is complete, and ours to replace
 MAP_PX = 640
@@ -70,7 +70,7 @@ def _row(one: Scored) -> dict[str, object]:
         "tie": one.tie,
         "region": one.region.name,
         "site_area_m2": form["site_area_m2"],
-        **{name: form[name] for name in FORM},
+        **{name: form[name] for name in (*FORM, *GREEN)},
         **{f"{kind}_kgco2e_per_year": total(ledger, kind) for kind in KINDS[:3]},
         "stock_kgco2e": total(ledger, "stock"),
         "net_kgco2e_per_year": net,
@@ -134,6 +134,7 @@ def _facts(one: Scored) -> dict[str, Any]:
     floor_m2 = form["gross_floor_area_m2"]
     return {
         "form": [(NAMES[name], number(name, form[name])) for name in FORM],
+        "green": [(words, number(name, form[name])) for name, words in GREEN.items()],
         "site_area_ha": form["site_area_m2"] / 1e4,
         "net": tonnes(net),
         "net_range": f"{tonnes(low)} to {tonnes(high)}",

@@ -67,6 +67,10 @@ FAMILIES = (
     ("veg.shrub.growth", "Shrub growth", "#9dba7d"),
     ("veg.", "Dead wood, open water", "#8a8f5a"),
     ("soil.", "Soil", "#8f7b5c"),
+    ("travel.", "Travel", "#7d8fa8"),
+    ("storm.", "Stormwater", "#6f9fb3"),
+    ("cool.", "Cooling by green", "#86b7a4"),
+    ("pv.", "Exported power", "#d8b84a"),
     ("", "Other", "#b8b2c4"),
 )
 
