@@ -3,11 +3,13 @@
 from fabricgen.carbon.evaluator import evaluate
 from fabricgen.carbon.ledger import Entry, Ledger
 from fabricgen.carbon.regions import Region, locate, region, region_for, region_names
+from fabricgen.carbon.surroundings import Sunlight
 
 __all__ = [
     "Entry",
     "Ledger",
     "Region",
+    "Sunlight",
     "evaluate",
     "locate",
     "region",
