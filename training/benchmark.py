@@ -45,13 +45,15 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> str:
     parser = _OneLineParser(prog="benchmark.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_OneLineParser)
+    modules = {}
     for name, purpose in COMMANDS.items():
-        # Only the module that is asked for is loaded: others may need packages that are not there.
         options = commands.add_parser(name, help=purpose)
+        # Only the module that is asked for is loaded: others may need packages that are not there.
         if name in words[:1]:
-            module = importlib.import_module(f"benchmarks.{name}")
-            module.add_arguments(options)
-    return str(module.run(parser.parse_args(words)))
+            modules[name] = importlib.import_module(f"benchmarks.{name}")
+            modules[name].add_arguments(options)
+    chosen = parser.parse_args(words)
+    return str(modules[chosen.command].run(chosen))
 
 
 if __name__ == "__main__":

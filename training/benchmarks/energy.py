@@ -26,7 +26,7 @@ from fabricgen.files import atomic_file
 
 PLAN_PROPORTION = 2.0  # long over short side of a block, for records do not tell their plan
 WITHIN = 0.25  # how far a median may be off
-TRUSTED = 10  # fewer records than this make a median that says little
+TRUSTED = 20  # fewer records than this make a median that says little
 SPLITS, SPLIT_SEED = 200, 20160101
 
 
@@ -42,9 +42,19 @@ def run(chosen: Namespace) -> str:
     """Runs the check, writes the JSON, and returns a table for the terminal."""
     result = check(read_meters(chosen.records), chosen.region, how=chosen.how)
     if chosen.json is not None:
-        with atomic_file(chosen.json) as part:
-            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        _write(result, chosen.json)
     return table(result)
+
+
+def _write(result: Mapping[str, Any], target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as part:
+            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    except OSError as err:
+        raise SettingsError(
+            f"--json {target}: cannot be written ({err.strerror})", "give another file"
+        ) from None
 
 
 def check(meters: Meters, region_name: str, *, how: str = "hybrid") -> dict[str, Any]:
@@ -71,7 +81,8 @@ def check(meters: Meters, region_name: str, *, how: str = "hybrid") -> dict[str,
         "how": how,
         "records": len(meters),
         "left_out": dict(meters.left_out),
-        "by_use": rows,
+        "by_use": [row for row in rows if row["n"] >= TRUSTED],
+        "too_few": [row for row in rows if row["n"] < TRUSTED],
         "unserved_uses": sorted(set(meters.use.tolist()) - set(uses)),
     }
 
@@ -100,7 +111,6 @@ def _by_use(meters: Meters, use: str, place: Place, how: str) -> dict[str, Any]:
         "median_model_kwh_per_m2": _rounded(np.median(model)),
         "median_ratio": _rounded(ratio, 3),
         "within_25_percent": abs(ratio - 1) <= WITHIN,
-        "few_records": int(chosen.sum()) < TRUSTED,
         "median_metered_kgco2e_per_m2": _rounded(np.median(metered_kg)),
         "median_model_kgco2e_per_m2": _rounded(np.median(model_kg)),
         "median_emission_ratio": _rounded(np.median(model_kg) / np.median(metered_kg), 3),
@@ -148,6 +158,6 @@ def table(result: Mapping[str, Any]) -> str:
         f"| {row['ratio_in_random_halves'][0]:.2f} to {row['ratio_in_random_halves'][1]:.2f} "
         f"| {row['median_metered_kgco2e_per_m2']} | {row['median_model_kgco2e_per_m2']} "
         f"| {row['median_emission_ratio']:.2f} |"
-        for row in result["by_use"]
+        for row in (*result["by_use"], *result["too_few"])
     ]
     return "\n".join([head, *lines])
