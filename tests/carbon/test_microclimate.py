@@ -1,11 +1,10 @@
 """Urban cooling: a plain twin without Fourier transforms, laws, gradients and refusals."""
 
-import math
-
 import pytest
 import torch
 
 from fabricgen.carbon.microclimate import energy_saving_kwh, urban_cooling, wet_bulb_globe_c
+from fabricgen.carbon.microclimate_park import park_rule
 from fabricgen.carbon.microclimate_reach import Reach, mean_around, weight_sum, weighted_sum
 from fabricgen.errors import LayoutError, SettingsError
 
@@ -35,34 +34,24 @@ def layers(shape=(1, 14, 11), seed=0, dtype=torch.float64, holes=0.0):
     return found
 
 
-def kernel(n, *, decays):
-    """Weights by offset as the tool makes them, in a dict."""
-    radius = 5 * n if decays else n
-    found = {}
-    for i in range(-radius, radius + 1):
-        for j in range(-radius, radius + 1):
-            far = math.hypot(i, j)
-            if far <= radius:
-                found[i, j] = math.exp(-far / n) if decays and n else 1.0
-    return found
+def weight(far, n, *, decays):
+    """Weight at distances in pixels, as the tool makes it."""
+    within = far <= (5 * n if decays else n)
+    return torch.exp(-far / n) * within if decays and n else within.double()
 
 
-def plain_mean(values, known, weights):
-    """Weighted mean of the known pixels around each known one, pixel by pixel."""
-    rows, cols = values.shape
-    found = torch.full_like(values, torch.nan)
-    for i in range(rows):
-        for j in range(cols):
-            if not known[i, j]:
-                continue
-            total = norm = 0.0
-            for (di, dj), weight in weights.items():
-                a, b = i + di, j + dj
-                if 0 <= a < rows and 0 <= b < cols and known[a, b]:
-                    total += weight * float(values[a, b])
-                    norm += weight
-            found[i, j] = total / norm
-    return found
+def size_of(n, *, decays=False):
+    """Sum of the whole kernel."""
+    at = torch.arange(-5 * n, 5 * n + 1, dtype=torch.float64)
+    return float(weight(torch.hypot(at[:, None], at[None, :]), n, decays=decays).sum())
+
+
+def plain_mean(values, known, n, *, decays):
+    """Weighted mean of the known pixels around each known one, by the distances of all pairs."""
+    at = torch.cartesian_prod(*(torch.arange(size, dtype=torch.float64) for size in values.shape))
+    pairs = weight(torch.cdist(at, at), n, decays=decays) * known.flatten()
+    found = (pairs @ torch.where(known, values, 0.0).flatten()) / pairs.sum(dim=1)
+    return torch.where(known, found.reshape(values.shape), torch.nan)
 
 
 def plain_cooling(item, *, method="factors", weights=(0.6, 0.2, 0.2), **numbers):
@@ -77,14 +66,12 @@ def plain_cooling(item, *, method="factors", weights=(0.6, 0.2, 0.2), **numbers)
     else:
         cc = 1 - item["building_intensity"]
     known = valid & ~cc.isnan()
-    decay = kernel(near, decays=True)
-    disc = kernel(near, decays=False)
-    park = plain_mean(torch.where(item["green_area"] > 0, cc, 0.0), known, decay)
-    area = plain_mean(item["green_area"], valid, disc) * len(disc)
+    park = plain_mean(torch.where(item["green_area"] > 0, cc, 0.0), known, near, decays=True)
+    area = plain_mean(item["green_area"], valid, near, decays=False) * size_of(near)
     enough = numbers["park_area_m2"] / numbers["pixel_m"] ** 2
     hm = torch.where((cc >= park) | (area < enough - 1e-9), cc, park)
     unmixed = numbers["t_ref_c"] + (1 - hm) * numbers["uhi_max_k"]
-    mixed = plain_mean(unmixed, known, kernel(mix, decays=True))
+    mixed = plain_mean(unmixed, known, mix, decays=True)
     maps = (cc, hm, park, area, unmixed, mixed)
     masks = (known, known, known, valid, known, known)
     return {
@@ -201,6 +188,24 @@ def test_an_even_place_is_as_warm_as_it_makes_itself():
     assert torch.allclose(found.t_air, found.t_air_nomix, rtol=0, atol=1e-12)
 
 
+def test_a_tenth_more_crowns_over_a_district_cools_by_a_few_tenths_of_a_kelvin():
+    batch = layers((1, 9, 9))
+    flat = {
+        name: torch.full_like(batch[name], value)
+        for name, value in (("shade", 0.0), ("kc", 0.1), ("albedo", 0.1), ("et0", 4.0))
+    }
+    crowns = {"shade": 1.0, "kc": 0.95, "albedo": 0.15}
+    more = {name: 0.9 * flat[name] + 0.1 * value for name, value in crowns.items()}
+    before, after = (
+        urban_cooling(**batch | flat | layer, **NUMBERS).t_air.mean() for layer in ({}, more)
+    )
+    assert -0.5 < float(after - before) < -0.2
+
+
+def test_two_hectares_are_five_thousand_pixels_of_two_meters():
+    assert park_rule(450.0, 2.0, park_area_m2=2e4, softness=0.0).enough_px == 5000
+
+
 def test_temperatures_stay_between_countryside_and_bare_town():
     found = urban_cooling(**layers((2, 20, 20), holes=0.1), **NUMBERS)
     air = found.t_air[~found.t_air.isnan()]
@@ -228,7 +233,7 @@ def test_the_soft_rule_is_near_the_hard_one_away_from_its_edge():
 @pytest.mark.parametrize("holes", [0.0, 0.3], ids=["whole", "holes"])
 @pytest.mark.parametrize("method", ["factors", "intensity"])
 def test_the_gradient_is_that_of_the_temperature(method, holes):
-    batch = layers((2, 5, 4), seed=8, holes=holes)
+    batch = layers((2, 3, 4), seed=8, holes=holes)
     batch["green_area"] = 0.2 + 0.6 * batch["green_area"]
     names = ("shade", "albedo", "kc", "et0") if method == "factors" else ("building_intensity",)
     names = (*names, "green_area")
@@ -273,7 +278,7 @@ def test_a_fixed_outside_leaves_a_small_site_little_say():
 
 def test_the_whole_kernel_is_summed_however_small_the_raster():
     for of in (Reach(7, decays=False), Reach(3, decays=True), Reach(0, decays=True)):
-        assert weight_sum(of) == pytest.approx(sum(kernel(of.px, decays=of.decays).values()))
+        assert weight_sum(of) == pytest.approx(size_of(of.px, decays=of.decays))
 
 
 def test_wet_bulb_globe_temperature_of_a_summer_day():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fabricgen.carbon.evaluator import evaluate
 from fabricgen.carbon.factors import factor
 from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.microclimate_account import (
@@ -210,3 +211,25 @@ def test_unknown_ring_has_no_weight(tile, place, changed):
         for d, b in ((design, base), blank)
     ]
     assert found[1] == pytest.approx(found[0], rel=0.05)
+
+
+def test_the_mode_moves_nothing_in_the_net_but_the_energy_of_the_site(soft):
+    ledgers = {
+        mode: evaluate(
+            soft(1), region="cn-sh", context=soft(2), measures=Measures(microclimate=mode)
+        )
+        for mode in ("avoided", "operation", "off")
+    }
+    net = {mode: ledger.net_kgco2e_per_year for mode, ledger in ledgers.items()}
+    assert torch.equal(net["avoided"], net["off"])
+    assert not torch.equal(net["operation"], net["off"])
+    names = {mode: {e.name for e in ledger.entries} for mode, ledger in ledgers.items()}
+    assert names["avoided"] - names["off"] == {"cool.avoided", "cool.winter_penalty"}
+    assert names["operation"] == names["off"]
+
+
+def test_the_reference_tile_saves_some_tens_of_tonnes(reference_tile, hard):
+    sealed = hard(torch.where(reference_tile.cover.argmax(dim=1) == BUILDING, BUILDING, ROAD))
+    ledger = evaluate(reference_tile, region="cn-sh", context=sealed)
+    saved = next(e for e in ledger.entries if e.name == "cool.avoided")
+    assert 5_000 < float(saved.amount) < 60_000
