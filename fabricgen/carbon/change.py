@@ -1,13 +1,18 @@
 """What becomes of buildings: new, kept and demolished (carbon-model 6.8)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fabricgen.carbon.form_fields import Field, smooth_abs
-from fabricgen.carbon.site import Site
 from fabricgen.surfaces import BUILDING
+
+if TYPE_CHECKING:  # a site remembers its change
+    from fabricgen.carbon.site import Site
 
 TALL_STOREYS = 10.0  # above this a storey costs more
 KEEP_WITHIN_M, KEEP_SOFTNESS_M = 1.5, 0.25  # a building stays if its height hardly changes
@@ -36,8 +41,8 @@ class Change:
 def change_of(site: Site) -> Change:
     """Equation 6.14: a building stays if there was one and its height changes by under 1.5 m.
 
-    The step is a logistic scaled to 1 at equal height; 3 m off it lets 0.25 % through. Without a
-    state before all is new.
+    `Site.change` remembers it. The step is a logistic scaled to 1 at equal height; 3 m off it lets
+    0.25 % through. Without a state before all is new.
     """
     share = site.design.cover[:, BUILDING]
     floors = site.design.floors
@@ -59,4 +64,4 @@ def kept_share(site: Site) -> Tensor | None:
     """Share of floor area in buildings that stay, (B,); None where all count as new."""
     if site.base is None or not site.knows(BUILDING):
         return None
-    return change_of(site).kept_floor.total / (site.floor_area.total + LEAST_FLOOR_M2)
+    return site.change.kept_floor.total / (site.floor_area.total + LEAST_FLOOR_M2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.change import Change, change_of
+from fabricgen.carbon.change import Change
 from fabricgen.carbon.form_fields import Field, wall_area_m2
 from fabricgen.carbon.ledger import Entry, entry, part
 from fabricgen.carbon.place import Place, Reader
@@ -50,7 +50,7 @@ class Layer:
 def embodied(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[Entry], list[str]]:
     """Entries of the modules A to C of buildings, per year of the study period."""
     read = Reader(place)
-    change = change_of(site)
+    change = site.change
     years = read("study_years")[:1]
     once = pulse(place, years)
     upfront = upfront_kgco2e_per_m2(read, mix)

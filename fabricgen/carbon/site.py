@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from fabricgen.carbon.change import Change, change_of
 from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.errors import LayoutError
@@ -77,6 +78,11 @@ class Site:
     def knows(self, *surfaces: int) -> bool:
         """Whether the state before is known for these surfaces."""
         return self.base is not None and self.base.knows(*surfaces)
+
+    @cached_property
+    def change(self) -> Change:
+        """What becomes of buildings: new, kept and demolished."""
+        return change_of(self)
 
     @cached_property
     def area_m2(self) -> Tensor:

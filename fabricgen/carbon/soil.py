@@ -57,12 +57,12 @@ def soil(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
     if site.base is None or not site.knows(*range(len(SURFACES))):
         reason = "there is no state before" if site.base is None else "today's ground is not known"
         return [stock], [f"soil carbon change: {reason} all over the site"]
-    lost, gained = _transitions(site.base.ground, site.design.ground)
+    lost, gained = _transitions(site.base.ground, site.design.ground, site.pixel_area_m2)
     spread = min(rates.years, place.horizon_years) / rates.years / place.horizon_years  # 0.2, 5.4
     found = [stock]
     for name, change in (("soil.gain", rates.change), ("soil.loss", -rates.change)):
         per_m2 = change.clamp(min=0) * spread
-        found.append(entry(name, [_change(site, place, lost, gained, per_m2)], rates.factors))
+        found.append(entry(name, [_change(place, lost, gained, per_m2)], rates.factors))
     return found, []
 
 
@@ -76,8 +76,8 @@ def _stock(site: Site, rates: SoilRates) -> Part:
     )
 
 
-def _transitions(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Shares lost and gained per surface, (B, 8, H, W); their outer product is equation 5.2.
+def _transitions(before: Tensor, after: Tensor, area_m2: Tensor) -> tuple[Tensor, Tensor]:
+    """Area lost and share gained per surface, (B, 8, H, W); their outer product is equation 5.2.
 
     What is there before and after stays as it is, the rest passes in proportion from what shrinks
     to what grows. On hard maps this is the product of both shares; unlike it, ground that mixes
@@ -86,18 +86,17 @@ def _transitions(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     difference = after - before
     lost, gained = (-difference).clamp(min=0), difference.clamp(min=0)
     moved = gained.sum(dim=1, keepdim=True).clamp(min=LEAST_CHANGE)
-    return lost / moved, gained
+    return lost * (area_m2[:, None] / moved), gained
 
 
-def _change(site: Site, place: Place, lost: Tensor, gained: Tensor, per_m2: Tensor) -> Part:
+def _change(place: Place, lost: Tensor, gained: Tensor, per_m2: Tensor) -> Part:
     """A yearly flow of (8, 8, 1 + D) rates over the passages from surface to surface."""
-    area = site.pixel_area_m2[:, None]
-    passed = (lost * area).flatten(2) @ gained.flatten(2).mT  # (B, 8, 8) [m²]
+    passed = lost.flatten(2) @ gained.flatten(2).mT  # (B, 8, 8) [m²]
     profile = place.like.new_zeros(place.horizon_years + 1)
     last = min(round(soil_rates(place).years), place.horizon_years)
     profile[1 : last + 1] = place.horizon_years / last
     return Part(
         torch.einsum("bij,ijd->bd", passed, per_m2),
-        lambda: torch.einsum("bihw,ij,bjhw->bhw", lost * area, per_m2[:, :, 0], gained),
+        lambda: torch.einsum("bihw,ij,bjhw->bhw", lost, per_m2[:, :, 0], gained),
         profile,
     )

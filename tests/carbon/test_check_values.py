@@ -83,8 +83,7 @@ def computed(name):
         "bldg.harbin.QH": lambda: heating_kwh_per_m2(harbin, 4900.0),
         "bldg.house.rH": house_ratio,
         "bldg.ref.SV": lambda: (
-            (envelope.REFERENCE_WALL_M2 + envelope.REFERENCE_ROOF_M2)
-            / envelope.REFERENCE_VOLUME_M3
+            (envelope.REFERENCE_WALL_M2 + envelope.REFERENCE_ROOF_M2) / envelope.REFERENCE_VOLUME_M3
         ),
         "geom.wall.square40": lambda: wall(square(20)),
         "geom.wall.pair": lambda: wall(square(40)),
