@@ -1,9 +1,12 @@
 """The three stages in a row over all windows of a site, and drawing a part of a proposal anew."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from fabricgen.errors import CheckpointError
@@ -21,15 +24,27 @@ from fabricgen.generator.conditions import (
     join_segments,
     packed,
 )
+from fabricgen.generator.paths import strip_mask
 from fabricgen.generator.proposal import box_shares, road_shares
-from fabricgen.generator.windows import Tile, cut, shift_boxes, tiles, without_known
+from fabricgen.generator.windows import (
+    RING_PX,
+    Tile,
+    cut,
+    shift_boxes,
+    tiles,
+    whole_blocks,
+    without_known,
+)
 from fabricgen.layout import Layout
-from fabricgen.surfaces import BIT, BUILDING, GRASS, PAVED, ROAD, SURFACES, TREE
+from fabricgen.surfaces import BIT, BUILDING, GRASS, LOCAL, PAVED, ROAD, SURFACES, TREE
 
 # Log-probabilities (B, 8, h, w) of a window, the open ground that it draws (B, h, w), its part of
 # the site (B, h, w), and where it lies on the frame (rows, cols) -> the same, steered.
 Tilt = Callable[[Tensor, Tensor, Tensor, tuple[slice, slice]], Tensor]
 
+CORE_PX = (64, WINDOW_PX - 2 * RING_PX)  # shortest and longest side of what a window draws
+FILL_SHARE = 0.8  # of the most boxes of the model, that a core is meant to hold
+COMMON_COVERAGE = 0.25  # where none is asked
 FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")
 
 
@@ -70,7 +85,10 @@ def draw_boxes(
     model = _stage(models, "buildings")
     found = Boxes.empty(len(conditions.asks))
     stands = _built(Boxes.empty(len(conditions.asks)) if standing is None else standing, conditions)
-    todo = tiles(conditions.editable[0])
+    most = model.settings.max_boxes
+    todo = tiles(conditions.editable[0], core_px=_core_px(conditions, most))
+    if len(todo) > 1:
+        todo = whole_blocks(todo, _blocks(conditions))
     for place, tile in enumerate(todo):
         ahead = torch.stack([each.core for each in todo[place:]]).any(dim=0)
         stays = found if standing is None else join_boxes(standing, found)
@@ -238,23 +256,46 @@ def _built(boxes: Boxes, conditions: Conditions) -> Tensor:
     return torch.stack([foot, foot * floors], dim=1)
 
 
+def _core_px(conditions: Conditions, max_boxes: int) -> int:
+    """Longest side of a core that the model can fill, if boxes are as large as those around."""
+    around = conditions.boxes.geometry[0][conditions.boxes.valid[0]]
+    if not len(around):
+        return CORE_PX[1]
+    asked = float(conditions.asks[0, COVERAGE])
+    share = COMMON_COVERAGE if math.isnan(asked) else max(asked, 0.01)
+    side_m = math.sqrt(FILL_SHARE * max_boxes * float(around[:, 2:4].prod(-1).mean()) / share)
+    return min(max(round(side_m / conditions.context.pixel_m), CORE_PX[0]), CORE_PX[1])
+
+
+def _blocks(conditions: Conditions) -> np.ndarray:
+    """Number of the block of each pixel between the streets of each item, (B, rows, cols)."""
+    pixel_m, size = conditions.context.pixel_m, tuple(conditions.editable.shape[1:])
+    return np.stack(
+        [
+            ndimage.label(~strip_mask(rows[rows[:, 5] <= LOCAL], size, pixel_m=pixel_m))[0]
+            for rows in conditions.segments.to_arrays()
+        ]
+    )
+
+
 def _asks_left(conditions: Conditions, stands: Tensor, ahead: Tensor) -> Tensor:
     """Asks of floor area and coverage on the ground that is ahead.
 
     Args:
         conditions: With the asks for the whole site.
         stands: What is built, as `_built` gives it.
-        ahead: What this window and later ones draw, (rows, cols) bool.
+        ahead: What this window and later ones draw, (rows, cols) or (B, rows, cols) bool.
 
     Returns:
         (B, K). Boxes that reach into the ground ahead count there, as the stage counts them.
     """
-    site = conditions.editable[0]
-    done = (stands * (site & ~ahead)).sum(dim=(2, 3))  # (B, 2) pixels
+    site = conditions.editable
+    behind = site & ~ahead
+    done = (stands * behind[:, None]).sum(dim=(2, 3))  # (B, 2) pixels
     asks = conditions.asks.clone()
     for column, ask in ((0, COVERAGE), (1, FAR)):
-        missing = asks[:, ask] * site.sum() - done[:, column]
-        asks[:, ask] = missing.clamp(min=0) / ahead.sum()
+        missing = asks[:, ask] * site.sum(dim=(1, 2)) - done[:, column]
+        asks[:, ask] = missing.clamp(min=0) / (site & ahead).sum(dim=(1, 2)).clamp(min=1)
     return asks
 
 

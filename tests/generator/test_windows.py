@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from fabricgen.generator.conditions import Boxes, Conditions, Segments
 from fabricgen.generator.windows import (
@@ -13,6 +14,7 @@ from fabricgen.generator.windows import (
     shift_boxes,
     shift_segments,
     tiles,
+    whole_blocks,
     without_known,
 )
 from fabricgen.layout import check, from_labels
@@ -117,3 +119,34 @@ def test_nothing_that_touches_a_window_is_lost():
     rows = np.array([[-50, 50, 150, 50, 8, 2], [-50, -3, 150, -3, 8, 2], [-50, -9, 150, -9, 8, 2]])
     segments = Segments.from_arrays([rows])
     assert near_segments(segments, edge_m).valid[0].tolist() == [True, True, False]
+
+
+def test_a_block_that_fits_into_a_window_is_not_parted():
+    editable = torch.zeros(348, 348, dtype=torch.bool)
+    editable[24:324, 24:324] = True
+    streets = np.zeros((348, 348), bool)
+    streets[[60, 150, 250, 300], :] = True
+    streets[:, [40, 100, 170, 310]] = True
+    labels = ndimage.label(~streets)[0]
+    todo = tiles(editable)
+    moved = whole_blocks(todo, np.stack([labels, np.zeros_like(labels)]))
+    assert torch.equal(sum(t.core.int() for t in moved), editable.int().expand(2, -1, -1))
+    owner = sum((n + 1) * t.core[0].int() for n, t in enumerate(moved)).numpy()
+    fitting = 0
+    for block in range(1, labels.max() + 1):
+        place = np.argwhere((labels == block) & editable.numpy())
+        if not len(place):
+            continue
+        low, high = place.min(axis=0), place.max(axis=0)
+        fits = any(
+            (low >= (t.row + 4, t.col + 4)).all() and (high < (t.row + 124, t.col + 124)).all()
+            for t in todo
+        )
+        fitting += fits
+        assert not fits or len(np.unique(owner[tuple(place.T)])) == 1
+    assert fitting > 10
+    for tile, was in zip(moved, todo, strict=True):
+        assert torch.equal(tile.core[1], was.core)  # without blocks nothing moves
+        rows, cols = tile.core[0].nonzero(as_tuple=True)
+        assert tile.row <= rows.min() and rows.max() < tile.row + 128
+        assert tile.col <= cols.min() and cols.max() < tile.col + 128
