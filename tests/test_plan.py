@@ -188,6 +188,23 @@ def building(**change) -> dict:
     ("rows", "message"),
     [
         ([building(geometry=at(190, 10, 210, 20))], "buildings b9: reaches out of the site"),
+        # A needle without area, nine centimeters over the edge.
+        (
+            [
+                building(
+                    geometry=shapely.Polygon(
+                        [
+                            (X + 150, Y + 10),
+                            (X + 190, Y + 10),
+                            (X + 190, Y + 20),
+                            (X + 200.09, Y + 20.0001),
+                            (X + 150, Y + 20.0001),
+                        ]
+                    )
+                )
+            ],
+            "buildings b9: reaches out of the site",
+        ),
         ([building(geometry=shapely.Polygon())], "buildings b9: is empty, invalid or 3D"),
         (
             [building(geometry=shapely.Polygon([(X, Y), (X + 9, Y + 9), (X + 9, Y), (X, Y + 9)]))],

@@ -251,7 +251,11 @@ def _absorb(footprints: list[Footprint], settings: DrawSettings) -> list[Footpri
     shapes = [footprint.shape for footprint in footprints]
     tree = shapely.STRtree(shapes)
     gone: set[int] = set()
-    small = [k for k, shape in enumerate(shapes) if shape.area < settings.annex_m2]
+    small = [
+        k
+        for k, shape in enumerate(shapes)
+        if shape.area < settings.annex_m2 or narrow_m(shape) < settings.annex_width_m
+    ]
     for k in sorted(small, key=lambda k: shapes[k].area):
         rim = shapes[k].buffer(RIM_M, join_style="mitre")
         hosts = [

@@ -27,6 +27,7 @@ BESIDE_M = 1.0  # walls face each other over at least this length; fronts part b
 MET_M = 0.01  # walls this near are one party wall
 KEEP_SHARE = 0.7  # a wall steps back only if this much of its building is left
 ROUNDS = 2  # walls of each pair that may move
+JOGS = 8  # walls of each building that may move for its own sake
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class _Pair:
 def fit_neighbors(
     shapes: list[Polygon], fixed: shapely.STRtree, settings: DrawSettings
 ) -> list[Polygon]:
-    """Footprints whose narrow alleys are closed or opened and whose joined fronts are flush.
+    """Footprints without narrow alleys between them or jogs in walls and joined fronts.
 
     Args:
         shapes: Disjoint footprints.
@@ -63,13 +64,16 @@ def fit_neighbors(
     Returns:
         As many footprints in the same order, disjoint and off what is fixed.
     """
-    if len(shapes) < 2:
-        return shapes
+    if not shapes:
+        return []
     shapes = [shapely.orient_polygons(shape) for shape in shapes]
     tree = shapely.STRtree(shapes)
+    reach_m = 2 * (settings.flush_m + settings.alley_m)
+    for i in range(len(shapes)):
+        near = tree.query(shapes[i], predicate="dwithin", distance=reach_m)
+        shapes[i] = _without_jogs(shapes[i], [shapes[k] for k in near if k != i], fixed, settings)
     first, second = tree.query(shapes, predicate="dwithin", distance=settings.alley_m)
     pairs = sorted((int(i), int(j)) for i, j in zip(first, second, strict=True) if i < j)
-    reach_m = 2 * (settings.flush_m + settings.alley_m)
     for i, j in pairs:
         near = tree.query(shapes[i].union(shapes[j]), predicate="dwithin", distance=reach_m)
         others = [shapes[k] for k in near if k not in (i, j)]
@@ -81,6 +85,35 @@ def fit_neighbors(
                     break
                 shapes[i], shapes[j] = moved
     return shapes
+
+
+def _without_jogs(
+    shape: Polygon, others: list[Polygon], fixed: shapely.STRtree, settings: DrawSettings
+) -> Polygon:
+    """A footprint whose walls stand on one line where they nearly do."""
+    for _ in range(JOGS):
+        options = _straighter(shape, settings)
+        straight = next((one for one in options if _is_free(one, shape, others, fixed)), None)
+        if straight is None:
+            return shape
+        shape = straight
+    return shape
+
+
+def _straighter(shape: Polygon, settings: DrawSettings) -> Iterator[Polygon]:
+    """A footprint with one of two walls beside a jog laid on the other's line, longer ones last."""
+    walls = _walls(shape)
+    for k in np.flatnonzero(walls.length < settings.flush_m):
+        ring = np.flatnonzero(walls.ring == walls.ring[k])
+        before, after = ring[walls.number[k] - 1], ring[(walls.number[k] + 1) % len(ring)]
+        bend = float(walls.along[before] @ walls.along[after])
+        if bend < np.cos(np.radians(settings.touch_turn_deg)):
+            continue
+        order = (before, after) if walls.length[before] < walls.length[after] else (after, before)
+        for mover, host in (order, order[::-1]):
+            moved = _laid(shape, walls, mover, walls.start[host], walls.along[host])
+            if moved is not None:
+                yield moved
 
 
 def _first_free(

@@ -27,6 +27,7 @@ class DrawSettings:
     min_building_m2: float = 20.0  # smaller footprints are slivers
     min_width_m: float = 3.0  # so are thinner ones
     annex_m2: float = 60.0  # smaller footprints join the building they lean on
+    annex_width_m: float = 4.2  # so do narrower ones
     slenderness: float = 5.0  # a building is at most this many times as high as it is narrow
     min_court_m2: float = 12.0  # smaller holes are filled
     min_patch_m2: float = 60.0  # smaller patches of ground join their neighbors
