@@ -197,7 +197,10 @@ def read_candidates(paths: Iterable[Path]) -> list[Candidate]:
             plain = path.stem if len(drawn) == 1 else f"{path.stem}-{scheme}"
             name = _free(re.sub(r"[^\w.-]+", "-", plain).strip(".-") or "plan", taken)
             taken.add(name.lower())
-            found.append(_candidate(thing, name=name, file=path.name))
+            try:
+                found.append(_candidate(thing, name=name, file=path.name))
+            except InputError as err:
+                raise type(err)(f"{path.name}: {err.problem}", err.fix) from err
     return found
 
 

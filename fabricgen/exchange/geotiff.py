@@ -24,6 +24,7 @@ from fabricgen.surfaces import BIT, COLORS, LABELS, SURFACES
 NO_DATA = 255
 DECIMETER = 0.1
 MAX_PIXELS = 8192 * 8192
+MIN_PIXEL_M, MAX_PIXEL_M = 0.1, 100.0  # what a layout may have
 SUM_TOLERANCE = 1e-2  # rounding of shares in a file
 
 
@@ -63,10 +64,10 @@ def read_geotiff(path: Path) -> Raster:
         raise FormatError(f"{path.name}: is no raster, or is cut short", "export it again") from err
     if bands == len(SURFACES) + 1 and floating:
         layout = _of_shares(grid, frame.pixel_m, path.name)
-        return Raster(layout, frame, layout.allowed > 0)
+        return Raster(layout, frame, _data(layout, path.name))
     if bands in (2, 3):
         layout = _of_labels(grid, scale, frame.pixel_m, path.name)
-        inside = layout.allowed > 0
+        inside = _data(layout, path.name)
         return Raster(layout, frame, inside if bands == 2 else _site(grid[2], inside, path.name))
     raise FormatError(
         f"{path.name}: has {bands} bands of {source.dtypes[0]}",
@@ -88,6 +89,11 @@ def _frame(source: rasterio.DatasetReader, name: str) -> Frame:
     pixel_m = float(np.hypot(a, d))
     if not np.allclose((b, e), (d, -a), atol=1e-6 * max(pixel_m, 1e-9)) or pixel_m == 0:
         raise InputError(f"{name}: its pixels are not square", "resample it")
+    if not MIN_PIXEL_M <= pixel_m <= MAX_PIXEL_M:
+        raise InputError(
+            f"{name}: pixels of {pixel_m:g} m",
+            f"resample it to {MIN_PIXEL_M:g} to {MAX_PIXEL_M:g} m",
+        )
     if source.width * source.height > MAX_PIXELS:
         raise InputError(f"{name}: {source.height} x {source.width} pixels", "cut it into parts")
     angle_deg = float(np.degrees(np.arctan2(-d, a)))
@@ -154,6 +160,14 @@ def _layout(cover: np.ndarray, height: np.ndarray, known: np.ndarray, pixel_m: f
     heights = torch.from_numpy(height.astype(np.float32))[None]
     heights = torch.where(height_known, heights, torch.zeros_like(heights))
     return check(Layout(shares, heights, allowed, height_known, pixel_m))
+
+
+def _data(layout: Layout, name: str) -> Tensor:
+    """Pixels with data."""
+    inside = layout.allowed > 0
+    if not bool(inside.any()):
+        raise FormatError(f"{name}: no pixel has data", "export it again")
+    return inside
 
 
 def _site(band: np.ndarray, data: Tensor, name: str) -> Tensor:

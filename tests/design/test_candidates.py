@@ -18,7 +18,7 @@ from fabricgen.design.candidates import (
     read_candidates,
     score_files,
 )  # fmt: skip
-from fabricgen.errors import FormatError, InputError, PlanError, SettingsError
+from fabricgen.errors import FormatError, InputError, LayoutError, PlanError, SettingsError
 from fabricgen.exchange import write_geotiff, write_schemes
 from fabricgen.plan import Plan, layer, rasterize
 from fabricgen.settings import compose, fill
@@ -120,7 +120,7 @@ def test_a_plan_without_heights_says_so_with_the_range_over_plausible_ones(tmp_p
     assert (one.heights.low_m, one.heights.central_m, one.heights.high_m) == (3.0, 9.0, 24.0)
     assert one.heights.net_low < one.score.net_kgco2e_per_year < one.heights.net_high
     assert one.heights.text.startswith("100% of the footprint has no height: counted with 9 m; ")
-    assert all(math.isfinite(value) for value in one.score.indicators.values())
+    assert all(math.isfinite(one.score.indicators[name]) for name in ("far", "mean_height_m"))
 
 
 def test_known_heights_stand_in_for_the_missing_ones_of_their_plan(tmp_path, plan):
@@ -187,6 +187,13 @@ def test_a_plan_without_buildings_is_counted_per_site(tmp_path, plan):
 def test_settings_that_mean_nothing_are_refused(tmp_path, plan, settings, message):
     with pytest.raises((SettingsError, FormatError), match=message):
         score_files([saved(tmp_path, plan())], settings=settings)
+
+
+def test_heights_that_cannot_be_name_the_file(tmp_path, plan):
+    with pytest.raises(LayoutError, match=r"tall.gpkg: layout: heights run from 0 to 5000 m"):
+        score_files([saved(tmp_path, plan(heights=(5000.0, 6.0)), name="tall.gpkg")])
+    with pytest.raises(LayoutError, match=r"inf.gpkg: layout: a share or height is NaN or inf"):
+        score_files([saved(tmp_path, plan(heights=(math.inf, 6.0)), name="inf.gpkg")])
 
 
 def test_files_that_cannot_be_scored_are_refused(tmp_path, plan):

@@ -126,6 +126,7 @@ def broken(change):
         (np.full((2, 4, 4), 9, dtype=np.uint16), "surface 9 at row 0, column 0; use 0 to 7"),
         (np.zeros((4, 4, 4), dtype=np.uint16), "has 4 bands of uint16; give surface and height"),
         (np.zeros((3, 4, 4), dtype=np.uint16), "its site band marks no pixel"),
+        (np.full((2, 4, 4), 255, dtype=np.uint16), "no pixel has data"),
     ],
 )  # fmt: skip
 def test_values_that_mean_nothing_are_refused_with_their_place(write, bands, message):
@@ -148,6 +149,8 @@ def test_degrees_and_oblong_pixels_are_refused(write):
         read_geotiff(write(shares(), transform=affine(2, 0, 0, 0, -3, 0)))
     with pytest.raises(InputError, match="no coordinate system"):
         read_geotiff(write(shares(), crs=None))
+    with pytest.raises(InputError, match="pixels of 0.01 m; resample it to 0.1 to 100 m"):
+        read_geotiff(write(shares(), transform=affine(0.01, 0, 0, 0, -0.01, 0)))
 
 
 def test_what_is_no_raster_is_refused(tmp_path):
