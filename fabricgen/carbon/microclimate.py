@@ -125,27 +125,24 @@ def urban_cooling(  # noqa: PLR0913
     air = [torch.add(hottest, share, alpha=-uhi_max_k) for share in (hm, mixed)]  # equation 8.9
     masks = (known, known, known, mapped, known, known)
     maps = zip(masks, (cc, hm, cc_park, green_px, *air), strict=True)
-    dtype = _precision(used)
-    return UrbanCooling(*(_within(mask, x, torch.nan).to(dtype) for mask, x in maps))
+    return UrbanCooling(*(_within(mask, x, torch.nan) for mask, x in maps))
 
 
 def _prepared(
     used: dict[str, Tensor], green_area: Tensor, valid: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
-    """Layers and green with 0 where not known, and the masks of both, (B or 1, H, W).
-
-    Where all is known, single precision is enough; means over few pixels amid nodata are small
-    differences of large sums.
-    """
+    """Layers and green with 0 where not known, and the masks of both, (B or 1, H, W)."""
     dtype = _precision(used)
-    sums = [layer.sum() for layer in (green_area, *used.values())]  # NaN and infinity stay
+    layers = {name: layer.to(dtype) for name, layer in used.items()}
+    green = green_area.to(dtype)
+    sums = [layer.sum() for layer in (green, *layers.values())]  # NaN and infinity stay
     if bool(valid.all()) and all(bool(torch.isfinite(total)) for total in sums):
         known = torch.ones_like(valid[:1])
-        return {k: layer.to(dtype) for k, layer in used.items()}, green_area.to(dtype), known, known
-    mapped = valid & torch.isfinite(green_area)
-    known = mapped & torch.stack([torch.isfinite(layer) for layer in used.values()]).all(dim=0)
-    layers = {k: _within(known, layer.double()) for k, layer in used.items()}
-    return layers, _within(mapped, green_area.double()), one_for_all(known), one_for_all(mapped)
+        return layers, green, known, known
+    mapped = valid & torch.isfinite(green)
+    known = mapped & torch.stack([torch.isfinite(layer) for layer in layers.values()]).all(dim=0)
+    layers = {name: _within(known, layer) for name, layer in layers.items()}
+    return layers, _within(mapped, green), one_for_all(known), one_for_all(mapped)
 
 
 def _precision(used: dict[str, Tensor]) -> torch.dtype:

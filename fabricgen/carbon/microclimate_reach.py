@@ -13,6 +13,7 @@ from torch import Tensor
 
 TAILS = 5  # a decaying kernel ends at this many times its distance
 SINGLE_MOST = 2**18  # pixels that single precision counts without error
+LEAST_SEEN = 8  # times less than the most: so few pixels are seen where precision runs out
 SPECTRUM_PER_CHUNK = 2**18  # numbers; so much stays in a processor's cache
 
 
@@ -122,12 +123,25 @@ def mean_around(
     Returns:
         (B, H, W); of no meaning in pixels that are not known.
     """
-    seen = weighted_sum(known.to(amount.dtype), of)
-    total = weighted_sum(amount, of)
+    seen = _seen(known, of, amount.dtype)
+    total = weighted_sum(amount.to(seen), of)
     if beyond is None:
-        return total * torch.where(known, 1 / seen, 1.0)
-    share = seen / weight_sum(of)
-    return total / weight_sum(of) + (1 - share) * beyond
+        return (total * torch.where(known, 1 / seen, 1.0)).to(amount)
+    whole = weight_sum(of)
+    return (total / whole + (1 - seen / whole) * beyond).to(amount)
+
+
+def _seen(known: Tensor, of: Reach, dtype: torch.dtype) -> Tensor:
+    """Weight of the known pixels around each pixel, in double precision where some see very little.
+
+    A transform errs by a share of the largest sum, so that means over few pixels amid nodata would
+    lose digits. At the corners of a raster a quarter of the kernel is seen.
+    """
+    seen = weighted_sum(known.to(dtype), of)
+    least = torch.where(known, seen, torch.inf).min()
+    if dtype == torch.float32 and bool(least * LEAST_SEEN < seen.max()):
+        return weighted_sum(known.double(), of)
+    return seen
 
 
 def count_around(
@@ -139,14 +153,14 @@ def count_around(
     area is just large enough.
     """
     disc = weight_sum(of)
+    binary = torch.equal(green * green, green)
     # So many pixels are too many for single precision to count.
     exact = torch.float64 if min(disc, green[0].numel()) > SINGLE_MOST else green.dtype
-    counted = green.to(exact)
-    seen = weighted_sum(known.to(exact), of, whole=True)
-    total = weighted_sum(counted, of, whole=torch.equal(counted * counted, counted))
+    seen = weighted_sum(known.to(exact), of, whole=True) if binary else _seen(known, of, exact)
+    total = weighted_sum(green.to(seen), of, whole=binary)
     if beyond is None:
-        return (total * torch.where(known, disc / seen, 1.0)).to(green.dtype)
-    return (total + (disc - seen) * beyond).to(green.dtype)
+        return (total * torch.where(known, disc / seen, 1.0)).to(green)
+    return (total + (disc - seen) * beyond).to(green)
 
 
 @lru_cache(maxsize=12)
