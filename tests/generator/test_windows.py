@@ -144,7 +144,7 @@ def test_a_block_that_fits_into_a_window_is_not_parted():
         )
         fitting += fits
         assert not fits or len(np.unique(owner[tuple(place.T)])) == 1
-    assert fitting > 10
+    assert fitting > 4
     for tile, was in zip(moved, todo, strict=True):
         assert torch.equal(tile.core[1], was.core)  # without blocks nothing moves
         rows, cols = tile.core[0].nonzero(as_tuple=True)
