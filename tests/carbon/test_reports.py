@@ -1,5 +1,7 @@
 """Inventories are sums over tags: nothing is lost, nothing is counted twice, nothing is silent."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -90,3 +92,11 @@ def test_an_energy_intensity_pulls_its_use_in_proportion(hard):
     gross = float(parts.emission_kgco2e_per_year[0] + parts.sink_kgco2e_per_year[0])
     assert only["eui.sg.office.el"].share == pytest.approx(energy / gross, rel=1e-4)
     assert swings["eui.sg.office.el"].share < only["eui.sg.office.el"].share
+
+
+def test_every_line_that_is_counted_stands_on_the_page_of_the_ledger(soft):
+    root = Path(__file__).parent.parent.parent
+    page = (root / "docs" / "ledger.md").read_text(encoding="utf-8")
+    ledger = evaluate(soft(0), region="fi", context=soft(1))
+    missing = [entry.name for entry in ledger.entries if f"| `{entry.name}` |" not in page]
+    assert not missing, "run python scripts/ledger_page.py"
