@@ -84,7 +84,8 @@ def _transitions(before: Tensor, after: Tensor, area_m2: Tensor) -> tuple[Tensor
     surfaces (under crowns) and does not change has no flow.
     """
     difference = after - before
-    lost, gained = (-difference).clamp(min=0), difference.clamp(min=0)
+    gained = torch.relu(difference)  # at no change its slope is 0, that of a clamp is not
+    lost = gained - difference
     moved = gained.sum(dim=1, keepdim=True).clamp(min=LEAST_CHANGE)
     return lost * (area_m2[:, None] / moved), gained
 
