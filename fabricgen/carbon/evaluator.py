@@ -6,7 +6,6 @@ from dataclasses import replace
 from torch import Tensor
 
 from fabricgen.carbon.embodied import embodied
-from fabricgen.carbon.factors import factor
 from fabricgen.carbon.grid import grid_path
 from fabricgen.carbon.ledger import Entry, Ledger
 from fabricgen.carbon.measures import Measures
@@ -125,7 +124,7 @@ def count(
         SettingsError: A use is unknown or the mix does not sum to 1.
     """
     mix = use_mix_of(place, use_mix)
-    usual_height_m = factor("geom.height.default").value
+    usual_height_m = place.find("geom.height.default").value
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
     if measures is not None:
         site = replace(site, measures=measures)
@@ -173,5 +172,6 @@ def _notes(preset: Region, mix: Mix, year: int | None, measures: Measures) -> li
         f"region {preset.name} ({preset.title}), electricity {preset.electricity}, {grid}",
         f"floor area: {uses}",
         "one-off flows are divided by the study period, which understates their effect before 2050",
+        "avoided amounts are against today's layout and enter no net; soil group C, even rain and air",
         *measures.notes(),
     ]
