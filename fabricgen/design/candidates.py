@@ -15,8 +15,9 @@ from pyproj import Transformer
 from torch import Tensor
 
 from fabricgen import carbon
-from fabricgen.carbon.factors import factor, read_own
+from fabricgen.carbon.factors import read_own
 from fabricgen.carbon.measures import Measures
+from fabricgen.carbon.place import place_for
 from fabricgen.carbon.regions import Region, with_factors
 from fabricgen.carbon.uncertainty import (
     DRAWS,
@@ -307,7 +308,7 @@ def judge(
         "use_mix": settings.use_mix, "measures": settings.measures,
     }  # fmt: skip
     more = {"horizon_years": settings.horizon_years, "year": settings.year}
-    layout, heights_m, share = _fill(candidate)
+    layout, heights_m, share = _fill(candidate, region)
     ledger = carbon.evaluate(layout, draws=settings.draws, **options, **more)
     heights = None
     if share > 0:
@@ -338,7 +339,7 @@ def judge(
     )
 
 
-def _fill(candidate: Candidate) -> tuple[Layout, tuple[float, float, float], float]:
+def _fill(candidate: Candidate, region: Region) -> tuple[Layout, tuple[float, float, float], float]:
     """A layout whose buildings all have heights, the plausible ones, and the share that had none.
 
     The central height is the mean of the known ones, or the factor's where none is.
@@ -348,7 +349,8 @@ def _fill(candidate: Candidate) -> tuple[Layout, tuple[float, float, float], flo
     known = built * layout.height_known
     total, of_known = float(built.sum()), float(known.sum())
     share = 1 - of_known / total if total > 0 else 0.0
-    default = factor(HEIGHTS)
+    cover = layout.cover
+    default = place_for(region, 1, None, 0, 0, cover.dtype, cover.device).find(HEIGHTS)
     central = float((known * layout.height_m).sum()) / of_known if of_known > 0 else default.value
     plausible = (default.low, round(central, 1), default.high)
     if share <= SHARE_TOLERANCE:

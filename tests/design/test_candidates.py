@@ -123,6 +123,15 @@ def test_a_plan_without_heights_says_so_with_the_range_over_plausible_ones(tmp_p
     assert all(math.isfinite(one.score.indicators[name]) for name in ("far", "mean_height_m"))
 
 
+def test_plausible_heights_are_a_factor_that_may_be_set(tmp_path, plan):
+    table = tmp_path / "mine.csv"
+    table.write_text("id,value,low,high,unit\ngeom.height.default,15,9,21,m\n")
+    nothing = plan(heights=(np.nan, np.nan), floors=(np.nan, np.nan))
+    chosen = replace(FAST, factors=str(table))
+    (one,) = score_files([saved(tmp_path, nothing)], settings=chosen)
+    assert (one.heights.low_m, one.heights.central_m, one.heights.high_m) == (9.0, 15.0, 21.0)
+
+
 def test_known_heights_stand_in_for_the_missing_ones_of_their_plan(tmp_path, plan):
     half = plan(heights=(12.0, np.nan), floors=(4, np.nan))
     (one,) = score_files([saved(tmp_path, half)], settings=FAST)
