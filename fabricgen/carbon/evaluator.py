@@ -172,6 +172,6 @@ def _notes(preset: Region, mix: Mix, year: int | None, measures: Measures) -> li
         f"region {preset.name} ({preset.title}), electricity {preset.electricity}, {grid}",
         f"floor area: {uses}",
         "one-off flows are divided by the study period, which understates their effect before 2050",
-        "avoided amounts are against today's layout and enter no net; soil group C, even rain and air",
+        "avoided amounts are against today's layout and enter no net; soils count as group C",
         *measures.notes(),
     ]
