@@ -4,8 +4,9 @@ The model sees 256 m at a time and leaves some streets loose and, on large sites
 large. In this order, each street under the rules of `streets_rules`:
 
 * open ends that face each other within FACING_M and roughly in line are joined, those of main
-  streets within MAIN_FACING_M;
-* an open end goes on to the street ahead of it within AHEAD_M, a service way within YARD_M;
+  streets within MAIN_M;
+* an open end goes on to the street ahead of it within AHEAD_M, a service way within YARD_M, a main
+  street within MAIN_M;
 * blocks that are larger than LARGE_M2 or deeper than DEEP_M are divided by streets that continue
   what ends at the block, or stand square on the streets around it, from street to street;
 * what was opened by that is joined once more, and stumps are taken away.
@@ -33,7 +34,7 @@ from fabricgen.generator.streets_rules import laid, without_stumps
 from fabricgen.surfaces import LOCAL, ROAD_WIDTH_M, SECONDARY, SERVICE
 
 FACING_M = 60.0
-MAIN_FACING_M = 240.0  # the same for two ends of main streets
+MAIN_M = 240.0  # the same for two ends of main streets, and how far one looks ahead
 FACING_RAD = np.deg2rad(35.0)  # between an end's own direction and the other end
 AHEAD_M = 80.0
 YARD_M = 40.0  # the same for ways that only serve a yard
@@ -45,6 +46,7 @@ DEEP_M = 75.0  # from the deepest spot of a block to a street
 LEAST_M2 = 6_000.0  # smaller blocks are left, however deep
 SPACING_M = 14.0  # between places along a street where a dividing street may start
 PROBE_M = 8.0  # from a street's edge to the ground beside it
+THIN_M = 50.0  # a part that is shallower than this from street to street is a poor block
 TRIES = 12  # dividing streets that are tried on a block
 CUTS = 200  # most dividing streets
 
@@ -129,7 +131,7 @@ def _facing(ends: Ends) -> list[tuple[int, int]]:
     turn = angle_between(np.arctan2(gap[..., 1], gap[..., 0]), ends.way[:, None])  # (N, N)
     bend = np.maximum(turn, turn.T)
     main = ends.kind <= SECONDARY
-    most_m = np.where(main[:, None] & main[None], MAIN_FACING_M, FACING_M)
+    most_m = np.where(main[:, None] & main[None], MAIN_M, FACING_M)
     first, second = np.nonzero(np.triu((far_m < most_m) & (bend < FACING_RAD), 1))
     order = np.argsort((far_m * (1 + 2 * bend))[first, second])
     return [(int(first[k]), int(second[k])) for k in order]
@@ -140,7 +142,7 @@ def lead_on(network: Network, ground: Ground, compass: Compass) -> Network:
     ends = open_ends(network, ground)
     for place in np.argsort(ends.kind, kind="stable"):
         point, kind = ends.point[place], int(ends.kind[place])
-        most_m = YARD_M if kind == SERVICE else AHEAD_M
+        most_m = {LOCAL: AHEAD_M, SERVICE: YARD_M}.get(kind, MAIN_M)
         for end in _ahead(network, point, float(ends.way[place]), most_m, compass):
             after = laid(network, point, end, kind=kind, ground=ground)
             if after is not None:
@@ -303,7 +305,7 @@ def _snapped(
 def _merit(
     cuts: _Cuts, end: np.ndarray, *, block: np.ndarray, ground: Ground, dice: np.random.Generator
 ) -> np.ndarray:
-    """How well each street divides a block: in halves, short, going on from what ends there."""
+    """How well each street divides a block: in deep halves, short, going on from what ends."""
     row, col = np.nonzero(block)
     few = dice.integers(0, len(row), 400)
     spot = np.stack([col[few], row[few]], axis=1) * ground.pixel_m  # (400, 2)
@@ -312,10 +314,12 @@ def _merit(
     left = (offset[..., 0] * axis[:, None, 1] > offset[..., 1] * axis[:, None, 0]).mean(axis=1)
     small = np.minimum(left, 1 - left)
     side_m = np.sqrt(block.sum()) * ground.pixel_m
+    length_m = np.maximum(np.hypot(*axis.T), 1.0)
     return (
         4.0 * small
         - 3.0 * (small < 0.15)
-        - 0.8 * np.hypot(*axis.T) / side_m
+        - 2.0 * (small * side_m**2 / length_m < THIN_M)
+        - 0.8 * length_m / side_m
         + 1.2 * cuts.goes_on
         + 0.1 * dice.gumbel(size=len(end))
     )
