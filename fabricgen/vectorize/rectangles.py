@@ -248,8 +248,9 @@ def _snap_axis(spans: np.ndarray, others: np.ndarray, settings: DrawSettings) ->
     row = (gap_across < settings.flush_reach_m) & (gap_along < settings.snap_m)
     distance = np.abs(edges[:, None] - edges[None, :])  # (2 n, 2 n)
     same_side = (np.arange(2 * n) < n)[:, None] == (np.arange(2 * n) < n)[None, :]
-    linked = same_side & (touching | row)[np.ix_(owner, owner)] & (distance < settings.flush_m)
-    linked |= touching[np.ix_(owner, owner)] & (distance < settings.snap_m)
+    beside, in_row = touching[np.ix_(owner, owner)], (touching | row)[np.ix_(owner, owner)]
+    linked = (distance < settings.snap_m) & np.where(same_side, in_row, beside)
+    linked |= (distance < settings.flush_m) & same_side & beside
     wide = spans[:, 1] - spans[:, 0] > NARROW_M
     linked &= wide[owner][:, None] & wide[owner][None, :]
     linked &= owner[:, None] != owner[None, :]

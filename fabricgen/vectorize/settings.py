@@ -14,7 +14,7 @@ class DrawSettings:
     path_setback_m: float = 0.3  # and this far off a foot or cycle path
     edge_gap_m: float = 2.0  # walls cut at the site's edge stand this far off it
     snap_m: float = 1.2  # wall lines nearer than this become one line; slits close
-    flush_m: float = 2.0  # so do fronts of neighbors in a row
+    flush_m: float = 1.6  # so do fronts of neighbors wall to wall
     flush_reach_m: float = 20.0  # fronts of neighbors this far apart become flush
     turn_deg: float = 4.5  # walls within this angle of their neighbors turn parallel
     touch_turn_deg: float = 7.0  # the same for neighbors wall to wall
