@@ -3,7 +3,8 @@
 One step asks, in this order: stop, or which kind of street; where on the network it starts; which
 way it runs; where it ends. Directions and lengths are mixtures of exact snaps and bins. This file
 is the stage's face; the network is in `streets_model`, the order of growth in `streets_targets`,
-the candidates in `streets_moves`, the drawing in `streets_sample`.
+the candidates in `streets_starts` and `streets_moves`, the drawing in `streets_sample`. Whole sites,
+with the rules that complete what the model leaves, are drawn by `streets_site`.
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.conditions import ASKS, BRIEF_KEYS, PIXEL_M, SiteSample
 from fabricgen.generator.streets_features import (
     STOP,
@@ -94,7 +96,7 @@ def _training_step(
 ) -> dict[str, np.ndarray]:
     move = growth.moves[count] if count < len(growth.moves) else None
     true = None if move is None else move.start
-    starts, index = choices.starts_of(network, ground, rng, true=true)
+    starts, index = origins.starts_of(network, ground, rng, true=true)
     area_m2 = street_area_m2(growth.moves[:count])
     step = {
         "state": state_features(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.conditions import ASKS
 from fabricgen.generator.streets_network import Ground, Network, distance
 from fabricgen.surfaces import BIT, BUILDING, GREEN, PATH, PAVED, ROAD, WATER
@@ -46,7 +47,7 @@ def told_features(asks: np.ndarray, north_deg: float) -> np.ndarray:
 
 
 def state_features(
-    network: Network, ground: Ground, starts: choices.Starts, *, road_ask: float, area_m2: float
+    network: Network, ground: Ground, starts: origins.Starts, *, road_ask: float, area_m2: float
 ) -> np.ndarray:
     """How far the network has come, (STATE_FEATURES,).
 
@@ -69,22 +70,22 @@ def state_features(
             share * 4.0,
             (road_ask - share) * 4.0 if known else 0.0,
             known,
-            (starts.kind_of == choices.STUB).sum() / 8.0,
-            (starts.kind_of == choices.OPEN_END).sum() / 8.0,
+            (starts.kind_of == origins.STUB).sum() / 8.0,
+            (starts.kind_of == origins.OPEN_END).sum() / 8.0,
             np.log(site_m2 / 1e4) / 2.0,
             length_m / site_m2 * 50.0,
-            bool((last & (starts.kind_of == choices.OPEN_END)).any()),
+            bool((last & (starts.kind_of == origins.OPEN_END)).any()),
         ]
     )
 
 
-def pad_starts(starts: choices.Starts, network: Network, ground: Ground) -> dict[str, np.ndarray]:
+def pad_starts(starts: origins.Starts, network: Network, ground: Ground) -> dict[str, np.ndarray]:
     """Features, places and validity of the starts at fixed size."""
-    size, count = choices.STARTS, len(starts.point)
-    features = np.zeros((size, choices.START_FEATURES), dtype=np.float32)
+    size, count = origins.STARTS, len(starts.point)
+    features = np.zeros((size, origins.START_FEATURES), dtype=np.float32)
     points = np.zeros((size, 2), dtype=np.float32)
     if count:
-        features[:count] = choices.start_features(starts, network, ground)
+        features[:count] = origins.start_features(starts, network, ground)
         points[:count] = window_share(starts.point, ground)
     return {
         "start_features": features,

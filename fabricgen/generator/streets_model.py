@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.streets_features import MAPS, STOP, TOLD
 
 
@@ -63,7 +64,7 @@ class StreetsModel(nn.Module):
             nn.Linear(width, width),
         )
         self.kind_code = nn.Embedding(STOP, width)
-        self.survey = Scorer(choices.START_FEATURES, wide, width, width=width)
+        self.survey = Scorer(origins.START_FEATURES, wide, width, width=width)
         self.kind = nn.Sequential(
             nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, STOP + 1)
         )

@@ -11,11 +11,15 @@ Rules that hold whatever the network says, because a street that breaks one is d
 * with a road share asked, nothing but that is laid once the share is reached;
 * an end that stops just short of a street or of a node is led onto it;
 * at the end, dead ends shorter than STUMP_M are taken away.
+
+What pulls directions to those of the city around is in `streets_compass`; what completes a whole
+site's network is in `streets_complete`.
 """
 
 import numpy as np
 
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.streets_network import (
     REACH_M,
     Ground,
@@ -168,7 +172,7 @@ def _flaw_beside(network: Network, start: np.ndarray, end: np.ndarray, *, angle:
     if ((aside_m < PARALLEL_M) & (share > 0) & (share < 1)).any():
         return "beside another"
     loose = distance_to_each(end, network.ends)
-    return "stops beside another" if 0.5 < loose.min() < choices.SPACING_M else ""
+    return "stops beside another" if 0.5 < loose.min() < origins.SPACING_M else ""
 
 
 def _arms(network: Network, tip: np.ndarray, heading: np.ndarray) -> np.ndarray:

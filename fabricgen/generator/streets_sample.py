@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.conditions import BRIEF_KEYS, Conditions, Segments
 from fabricgen.generator.streets_compass import Compass, compass_of, strangeness
 from fabricgen.generator.streets_features import (
@@ -51,7 +52,7 @@ class _Site:
     failures: int = 0
     streets: int = 0
     banned: list[np.ndarray] = field(default_factory=list)  # starts that failed in this state
-    starts: choices.Starts | None = None
+    starts: origins.Starts | None = None
 
     @property
     def full(self) -> bool:
@@ -61,8 +62,8 @@ class _Site:
 
     def unfinished(self) -> np.ndarray:
         """Which padded starts must go on: cut off at the edge, or main streets, (STARTS,) bool."""
-        found = np.zeros(choices.STARTS, dtype=bool)
-        stub = self.starts.kind_of == choices.STUB
+        found = np.zeros(origins.STARTS, dtype=bool)
+        stub = self.starts.kind_of == origins.STUB
         found[: len(stub)] = (stub & self._cut_off(self.starts)) | self._main_ends()
         return found
 
@@ -72,9 +73,9 @@ class _Site:
 
     def _main_ends(self) -> np.ndarray:
         starts = self.starts
-        return (starts.kind_of == choices.OPEN_END) & (starts.street <= SECONDARY)
+        return (starts.kind_of == origins.OPEN_END) & (starts.street <= SECONDARY)
 
-    def _cut_off(self, starts: choices.Starts) -> np.ndarray:
+    def _cut_off(self, starts: origins.Starts) -> np.ndarray:
         """Whether the site's edge cuts the street: a dead end has the site on both its sides."""
         back = unit(starts.incident[:, 0])
         side = np.stack([-back[:, 1], back[:, 0]], axis=1) * 8.0
@@ -279,11 +280,11 @@ def _step(sites: list[_Site], draw: _Draw) -> list[bool]:
 
 
 def _look_around(site: _Site, dice: np.random.Generator) -> dict[str, np.ndarray]:
-    starts, _ = choices.starts_of(site.network, site.ground, dice)
-    starts = choices.take(starts, np.flatnonzero(site.ground.at(site.fresh, starts.point)))
+    starts, _ = origins.starts_of(site.network, site.ground, dice)
+    starts = origins.take(starts, np.flatnonzero(site.ground.at(site.fresh, starts.point)))
     if site.banned and len(starts.point):
         gap = np.hypot(*(starts.point[:, None] - np.array(site.banned)[None]).transpose(2, 0, 1))
-        starts = choices.take(starts, np.flatnonzero(gap.min(axis=1) > 1.0))
+        starts = origins.take(starts, np.flatnonzero(gap.min(axis=1) > 1.0))
     site.starts = starts
     state = state_features(
         site.network, site.ground, starts, road_ask=site.road_ask, area_m2=site.area_m2
@@ -376,7 +377,7 @@ def _close_gap(site: _Site, start: np.ndarray, end: np.ndarray) -> np.ndarray:
 def _place(site: _Site, end: np.ndarray | None, *, index: int, kind: int) -> None:
     """Lay a street, or note that its start failed."""
     start = site.starts.point[index]
-    if site.starts.kind_of[index] in (choices.STUB, choices.OPEN_END):
+    if site.starts.kind_of[index] in (origins.STUB, origins.OPEN_END):
         kind = int(site.starts.street[index])
     after = None
     if end is not None:

@@ -8,6 +8,7 @@ import torch
 
 from fabricgen.generator import streets
 from fabricgen.generator import streets_moves as choices
+from fabricgen.generator import streets_starts as origins
 from fabricgen.generator.conditions import ASKS, Boxes, Conditions, Segments, SiteSample
 from fabricgen.generator.streets_model import log_choice, look, step_log_probs, told_of
 from fabricgen.generator.streets_network import Network, distance, grow, hits, network_of
@@ -151,7 +152,7 @@ def test_the_density_of_a_direction_sums_to_one():
     rng = np.random.default_rng(0)
     growth = growth_of(grid_segments(), square_site(), pixel_m=2.0)
     ground = choices.Ground(square_site(), square_site(), np.zeros((128, 128), dtype=bool), 2.0)
-    starts, _ = choices.starts_of(growth.context, ground, rng)
+    starts, _ = origins.starts_of(growth.context, ground, rng)
     turns = choices.turns_of(starts, 0, growth.context, ground)
     angles = np.arange(0, 2 * np.pi, 0.001)
     density = np.array([np.exp(choices.turn_log_density(turns, angle)) for angle in angles])
