@@ -3,8 +3,8 @@
 One step asks, in this order: stop, or which kind of street; where on the network it starts; which
 way it runs; where it ends. Directions and lengths are mixtures of exact snaps and bins. This file
 is the stage's face; the network is in `streets_model`, the order of growth in `streets_targets`,
-the candidates in `streets_starts` and `streets_moves`, the drawing in `streets_sample`. Whole sites,
-with the rules that complete what the model leaves, are drawn by `streets_site`.
+the candidates in `streets_starts` and `streets_moves`, the drawing in `streets_sample`. Whole
+sites, with the rules that complete what the model leaves, are drawn by `streets_site`.
 """
 
 import numpy as np
