@@ -284,11 +284,11 @@ def polish(
         start = faults.detach() if start is None else start
         energy = guide(layout) + 20 * (faults - start).clamp(min=0)
         (slope,) = torch.autograd.grad(energy.sum(), shift)
-        shift = shift.detach() - settings.rate * _adam(slope, moments, step)
+        shift = shift.detach() - settings.rate * adam_step(slope, moments, step)
     return replace(proposal, boxes=_moved(boxes, groups, shift, settings))
 
 
-def _adam(slope: Tensor, moments: tuple[Tensor, Tensor], step: int) -> Tensor:
+def adam_step(slope: Tensor, moments: tuple[Tensor, Tensor], step: int) -> Tensor:
     """Direction of Adam's step (Kingma and Ba 2015, algorithm 1); moments are updated in place.
 
     By hand, since the first use of `torch.optim` loads a compiler for a second.

@@ -6,7 +6,7 @@ import shapely
 import torch
 
 from fabricgen.design.brief import Brief
-from fabricgen.design.loop import conditions_of, cut_streets
+from fabricgen.design.conditions import conditions_of, cut_streets
 from fabricgen.design.site import place_site
 from fabricgen.layout import check
 from fabricgen.surfaces import OPEN

@@ -84,6 +84,17 @@ def test_the_same_seed_gives_the_same_plans_and_scores(made, context):
             )
 
 
+def test_the_schemes_are_the_same_however_many_processes_share_the_work(made, context):
+    for workers in (1, 2):
+        again = run(SITE, context, BRIEF, 2, 3, settings=LoopSettings(workers=workers))
+        for first, second in zip(made.schemes, again.schemes, strict=True):
+            assert first.seed == second.seed
+            assert first.score.indicators == second.score.indicators
+            for name in LAYERS:
+                one, two = getattr(first.plan, name), getattr(second.plan, name)
+                assert one.geometry.to_wkb().tolist() == two.geometry.to_wkb().tolist(), name
+
+
 def test_the_schemes_of_one_run_differ(made):
     first, second = (scheme.plan.buildings.union_all() for scheme in made.schemes)
     assert first.symmetric_difference(second).area > 0.1 * first.area

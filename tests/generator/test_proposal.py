@@ -10,6 +10,7 @@ from fabricgen.form.indicators import of_layout
 from fabricgen.generator.conditions import Boxes, Conditions, Proposal, Segments
 from fabricgen.generator.proposal import (
     PolishSettings,
+    adam_step,
     box_shares,
     draw,
     groups_of,
@@ -71,6 +72,39 @@ def test_a_street_has_its_width_and_a_path_is_no_road():
     assert float(path.sum()) * 4 == pytest.approx(128 * 4, rel=0.02)
     none, _ = road_shares(Segments.empty(1), **GRID)
     assert none.shape == (1, 64, 64) and float(none.sum()) == 0
+
+
+def test_streets_are_soft_by_the_distance_to_the_nearest_piece():
+    rng = np.random.default_rng(2)
+    ends = rng.uniform(-20, 148, (2, 12, 4))
+    rows = [np.column_stack([e, rng.uniform(2, 14, 12), rng.integers(0, 5, 12)]) for e in ends]
+    road, path = road_shares(Segments.from_arrays([rows[0], rows[1][:7]]), **GRID)
+    place = (np.arange(64) + 0.5) * 2.0
+    points = np.stack(np.meshgrid(place, place), axis=-1)  # rows, cols, (u, v)
+    for item, pieces in enumerate((rows[0], rows[1][:7])):
+        for got, kinds in ((road[item], range(4)), (path[item], [4])):
+            wanted = np.zeros((64, 64))
+            for u0, v0, u1, v1, width_m, kind in pieces:
+                if kind not in kinds:
+                    continue
+                start, step = np.array([u0, v0]), np.array([u1 - u0, v1 - v0])
+                along = np.clip((points - start) @ step / (step @ step), 0, 1)[..., None]
+                gap_m = np.linalg.norm(points - start - along * step, axis=-1)
+                wanted = np.maximum(wanted, 1 / (1 + np.exp((gap_m - width_m / 2) / 0.7)))
+            assert np.abs(got.numpy() - wanted).max() < 1e-3
+
+
+def test_steps_down_the_gradient_are_those_of_adam():
+    start = torch.tensor([1.0, -2.0, 0.5])
+    ours, moments = start.clone(), (torch.zeros(3), torch.zeros(3))
+    theirs = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([theirs], lr=0.1)
+    for step in range(1, 20):
+        optimizer.zero_grad()
+        (theirs**4).sum().backward()
+        optimizer.step()
+        ours = ours - 0.1 * adam_step(4 * ours**3, moments, step)
+        torch.testing.assert_close(ours, theirs.detach())
 
 
 def conditions_of(*, margin: int = 8, context: Boxes | None = None) -> Conditions:

@@ -1,0 +1,234 @@
+"""Steering by the gradient: boxes chosen, drawn anew and moved, the ground tilted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fabricgen import carbon
+from fabricgen.carbon import Region
+from fabricgen.design.brief import Brief
+from fabricgen.design.objective import SteeringSettings, energy_of, ground_cost, hold
+from fabricgen.form.indicators import STOREY_M, of_layout
+from fabricgen.generator import cascade
+from fabricgen.generator.cascade import SamplerSettings
+from fabricgen.generator.checkpoint import Models
+from fabricgen.generator.conditions import (
+    Boxes,
+    Conditions,
+    Proposal,
+    Segments,
+    join_segments,
+)
+from fabricgen.generator.proposal import Guide, PolishSettings, draw, groups_of, polish
+from fabricgen.generator.steering import Constraint, harden, kl_tilt
+from fabricgen.layout import Layout
+from fabricgen.surfaces import GREEN, PAVED, TREE
+
+TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
+COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
+
+
+def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through here
+    models: Models,
+    proposal: Proposal,
+    conditions: Conditions,
+    brief: Brief,
+    count: int,
+    *,
+    region: Region,
+    rng: torch.Generator,
+    sampler: SamplerSettings,
+    steering: SteeringSettings,
+    say: Callable[[str], None],
+) -> tuple[Proposal, Conditions]:
+    """The best of each scheme's candidates, its costliest parts drawn anew, its groups moved.
+
+    Args:
+        models: With a buildings stage.
+        proposal: Streets and boxes of all candidates, those of a scheme in a row.
+        conditions: What they were told.
+        brief: Floor area and coverage to hold.
+        count: Schemes to keep.
+        region: Carbon region.
+        rng: Source of chance.
+        sampler: How boxes are drawn.
+        steering: How hard carbon pulls.
+        say: Hears what is being done.
+
+    Returns:
+        Proposal and conditions of `count` schemes.
+    """
+    proposal = replace(proposal, boxes=_with_floors(proposal.boxes))
+    inside = conditions.editable
+    targets = _targets(proposal, conditions, brief)
+    proposal = replace(proposal, boxes=_fit_floors(proposal.boxes, targets, inside, conditions))
+    guide = energy_of(
+        region=region, inside=inside, targets=targets, carbon_weight=float(steering.guided)
+    )
+    energy = _energy(guide, proposal, conditions)
+    best = energy.reshape(count, -1).argmin(dim=1)
+    index = torch.arange(count) * (len(energy) // count) + best
+    proposal, conditions = cascade.choose(proposal, index), _first(conditions, count)
+    if not steering.guided:
+        return proposal, conditions
+
+    # The costliest parts anew, then all groups down the gradient; only what gains is kept.
+    inside, targets, energy = conditions.editable, targets[index], energy[index]
+    guide = energy_of(region=region, inside=inside, targets=targets)
+    for turn in range(steering.rounds):
+        say(f"drawing the costliest parts anew, round {turn + 1} of {steering.rounds}")
+        leave = _costliest(proposal, conditions, region=region, share=steering.redraw_share)
+        other = cascade.redraw(models, proposal, leave, conditions, rng=rng, settings=sampler)
+        fitted = _fit_floors(_with_floors(other.boxes), targets, inside, conditions)
+        proposal, energy = _better(
+            guide, replace(other, boxes=fitted), proposal, energy, conditions
+        )
+    say("moving buildings down the gradient")
+    other = polish(
+        proposal,
+        conditions,
+        guide,
+        storey_m=STOREY_M,
+        tree_height_m=TREE_HEIGHT_M,
+        settings=PolishSettings(steps=steering.polish_steps),
+    )
+    return _better(guide, other, proposal, energy, conditions)[0], conditions
+
+
+def _better(
+    guide: Guide, other: Proposal, proposal: Proposal, energy: Tensor, conditions: Conditions
+) -> tuple[Proposal, Tensor]:
+    """Item by item, the one with less energy."""
+    trial = _energy(guide, other, conditions)
+    wins = trial < energy
+    return cascade.where(wins, other, proposal), torch.where(wins, trial, energy)
+
+
+def _energy(guide: Guide, proposal: Proposal, conditions: Conditions) -> Tensor:
+    return hold(guide, _soft(proposal, conditions))
+
+
+def _soft(proposal: Proposal, conditions: Conditions) -> Layout:
+    return draw(proposal, conditions, storey_m=STOREY_M, tree_height_m=TREE_HEIGHT_M)
+
+
+def _with_floors(boxes: Boxes) -> Boxes:
+    return replace(boxes, floors=torch.nan_to_num(boxes.floors, nan=COMMON_FLOORS).clamp(min=1))
+
+
+def _targets(proposal: Proposal, conditions: Conditions, brief: Brief) -> Tensor:
+    """Floor area ratio and coverage to hold: what was asked, or else what was proposed, (B, 2)."""
+    got = of_layout(_soft(proposal, conditions), conditions.editable)
+    columns = []
+    for name in ("far", "site_coverage"):
+        low, high = brief.asks.get(name, (-math.inf, math.inf))
+        columns.append(got[name].clamp(low, high))
+    return torch.stack(columns, dim=1)
+
+
+def _fit_floors(boxes: Boxes, targets: Tensor, inside: Tensor, conditions: Conditions) -> Boxes:
+    """Floors scaled alike on all boxes so that the floor area is the asked one."""
+    foot_m2 = boxes.geometry[..., 2:4].prod(-1) * boxes.valid
+    site_m2 = inside.sum(dim=(1, 2)) * conditions.context.pixel_m**2
+    far = (foot_m2 * boxes.floors).sum(1) / site_m2
+    factor = (targets[:, 0] / far.clamp(min=1e-6)).clamp(0.2, 5.0)
+    return replace(boxes, floors=(boxes.floors * factor[:, None]).clamp(min=1.0))
+
+
+def _costliest(
+    proposal: Proposal, conditions: Conditions, *, region: Region, share: float
+) -> Tensor:
+    """Groups of boxes with the highest net carbon per floor area, up to a share of it, (B, N)."""
+    layout = _soft(proposal, conditions)
+    with torch.no_grad():
+        ledger = carbon.evaluate(layout, region=region, inside=conditions.editable)
+        net = ledger.map("emission") - ledger.map("sink")  # (B, H, W)
+    boxes, groups = proposal.boxes, groups_of(proposal.boxes)
+    cell = (boxes.geometry[..., :2] / conditions.context.pixel_m).long()
+    col, row = cell[..., 0].clamp(0, net.shape[2] - 1), cell[..., 1].clamp(0, net.shape[1] - 1)
+    item = torch.arange(len(net))[:, None]
+    floor_m2 = boxes.geometry[..., 2:4].prod(-1) * boxes.floors * boxes.valid
+    cost = net[item, row, col] / boxes.floors * boxes.valid  # per pixel and storey
+    size = int(groups.max()) + 1
+    total = torch.zeros(len(net), size).scatter_add(1, groups, cost * floor_m2)
+    weight = torch.zeros(len(net), size).scatter_add(1, groups, floor_m2)
+    order = (total / weight.clamp(min=1e-6)).argsort(dim=1, descending=True)
+    run_up = weight.gather(1, order).cumsum(1) / weight.sum(1, keepdim=True).clamp(min=1e-6)
+    taken = torch.zeros_like(weight, dtype=torch.bool).scatter(1, order, run_up <= share)
+    return taken.gather(1, groups) & boxes.valid
+
+
+def _first(conditions: Conditions, count: int) -> Conditions:
+    """Conditions of a smaller batch; all items are told the same."""
+    c, b, s = conditions.context, conditions.boxes, conditions.segments
+    layers = (c.cover, c.height_m, c.allowed, c.height_known)
+    return Conditions(
+        Layout(*(x[:count] for x in layers), c.pixel_m),
+        conditions.editable[:count],
+        conditions.asks[:count],
+        conditions.north_deg[:count],
+        Boxes(b.geometry[:count], b.floors[:count], b.building[:count], b.valid[:count]),
+        Segments(s.ends[:count], s.width_m[:count], s.kind[:count], s.valid[:count]),
+    )
+
+
+def lay_ground(
+    models: Models,
+    proposal: Proposal,
+    conditions: Conditions,
+    brief: Brief,
+    *,
+    region: Region,
+    rng: torch.Generator,
+    sampler: SamplerSettings,
+    steering: SteeringSettings,
+) -> Proposal:
+    """The ground stage under the brief, tilted by carbon where the run is guided."""
+    streets = join_segments(conditions.segments, proposal.streets)
+    told = conditions.with_segments(streets)
+    pull = None
+    if steering.guided:
+        cost = ground_cost(_soft(proposal, conditions), region=region, inside=conditions.editable)
+        pull = -steering.ground_pull * (cost - cost.mean(dim=1, keepdim=True))
+    tilt = _tilt_of(brief, pull, steering.keep_access_share)
+    log_p = cascade.draw_ground(
+        models, told, proposal.boxes, proposal.streets, tilt=tilt, rng=rng,
+        settings=sampler,
+    )  # fmt: skip
+    built, road = cascade.built_masks(conditions, proposal.boxes, proposal.streets)
+    free = conditions.editable & ~built & ~road
+    log_p = harden(log_p, _shares(brief, conditions.editable, free), where=free)
+    return replace(proposal, ground=log_p)
+
+
+def _shares(brief: Brief, site: Tensor, free: Tensor) -> list[Constraint]:
+    """The brief's shares of the site as shares of its open ground."""
+    share = site.sum(dim=(1, 2)) / free.sum(dim=(1, 2)).clamp(min=1)  # (B,)
+    return [
+        Constraint(surfaces, brief.asks[name][0] * share, brief.asks[name][1] * share)
+        for name, surfaces in (("green_ratio", GREEN), ("tree_share", (TREE,)))
+        if name in brief.asks
+    ]
+
+
+def _tilt_of(brief: Brief, pull: Tensor | None, keep_access_share: float) -> cascade.Tilt:
+    """Steers the ground: shares of the brief hold, and carbon pulls within them.
+
+    A share of the site becomes one of the open ground that a window draws; each window holds it
+    on its own part of the site.
+    """
+
+    def tilt(log_p: Tensor, free: Tensor, part: Tensor, span: tuple[slice, slice]) -> Tensor:
+        constraints = _shares(brief, part, free)
+        if pull is not None:
+            paved = (log_p[:, PAVED].exp() * free).sum(dim=(1, 2)) / free.sum((1, 2)).clamp(min=1)
+            constraints.append(Constraint((PAVED,), keep_access_share * paved, 1.0))
+            log_p = torch.log_softmax(log_p + pull[:, :, span[0], span[1]], dim=1)
+        return kl_tilt(log_p, constraints, where=free)
+
+    return tilt
