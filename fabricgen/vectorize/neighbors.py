@@ -178,7 +178,7 @@ def _alley(
 ) -> Iterator[tuple[int, Polygon]]:
     """Ways to close a narrow alley between two buildings, then ways to open it.
 
-    Returns:
+    Yields:
         Which of the two changes (0 or 1), and its new shape; what changes least comes first.
     """
     shapes, walls = (first, second), (_walls(first), _walls(second))
