@@ -13,6 +13,7 @@ from torch import Tensor
 
 MAX_PULL = 20.0  # largest multiplier: a factor e^20 in the odds is as good as certain
 MAX_STEP = 3.0  # of a multiplier in one Newton step
+STEP_HALVINGS = 8  # of a step that overshoots
 ITERATIONS = 30
 TOLERANCE = 1e-4  # of a share
 ROUNDS, HALVINGS = 6, 24  # of the bisection on hard maps
@@ -141,7 +142,8 @@ def _solve_dual(
     """Multipliers of the constraints, (B, K).
 
     A multiplier above zero holds its share at the lower bound, one below zero at the upper bound;
-    a share inside its range has none.
+    a share inside its range has none. The dual is concave with a kink at zero: Newton's steps stay
+    on one side of it (Andrew and Gao 2007) and are halved until the dual grows.
 
     Args:
         grouped: Log-probabilities of groups, (B, G, N).
@@ -150,23 +152,52 @@ def _solve_dual(
         where: (B, N) bool.
     """
     low, high = bounds
-    weight = where.to(grouped.dtype)
-    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0)  # (B, N)
+    grouped, weight = _compact(grouped, where)
     pull = torch.zeros_like(low)
+    value = _dual(grouped, members, bounds, weight, pull)
     for _ in range(ITERATIONS):
-        q = torch.softmax(grouped + (pull @ members)[:, :, None], dim=1)  # (B, G, N)
-        inside = torch.einsum("kg,bgn->bkn", members, q)
-        share = torch.einsum("bkn,bn->bk", inside, weight)
+        q = torch.softmax(grouped + (pull @ members)[:, :, None], dim=1)  # (B, G, P)
+        mass = q * weight[:, None]
+        share = mass.sum(2) @ members.T  # (B, K)
         aim = torch.where(pull > 0, low, torch.where(pull < 0, high, share.clamp(low, high)))
         gap = aim - share
         open_ = (gap.abs() > TOLERANCE) & ~_stuck(pull, gap)
         if not bool(open_.any()):
             break
-        live = open_ | (pull != 0)
-        step = _newton_step(q, inside, members, weight, gap * live, live)
-        moved = (pull + step.clamp(-MAX_STEP, MAX_STEP)).clamp(-MAX_PULL, MAX_PULL)
-        pull = torch.where(pull * moved < 0, torch.zeros_like(pull), moved)  # let go, then look
+        hessian = _covariance(q, mass, members)
+        step = _newton_step(hessian, gap, pull, open_)
+        pull, moved = _climb(grouped, members, bounds, weight, pull=pull, step=step, value=value)
+        if not bool((moved > value).any()):
+            break
+        value = moved
     return pull
+
+
+def _compact(grouped: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Only the pixels that count, (B, G, P), and their weights (B, P), zero where there are less.
+
+    A site covers a small part of its window, and all the work of the solver is over pixels.
+    """
+    count = where.sum(dim=1, keepdim=True)
+    most = max(int(count.max()), 1)
+    order = (~where).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]  # (B, P)
+    kept = grouped.gather(2, order[:, None].expand(-1, grouped.shape[1], -1))
+    there = torch.arange(most, device=where.device) < count
+    return kept, there.to(grouped.dtype) / count.clamp(min=1)
+
+
+def _dual(
+    grouped: Tensor,
+    members: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    weight: Tensor,
+    pull: Tensor,
+) -> Tensor:
+    """What the multipliers maximize, (B,)."""
+    low, high = bounds
+    log_sum = torch.logsumexp(grouped + (pull @ members)[:, :, None], dim=1)  # (B, P)
+    held = pull.clamp(min=0) * low + pull.clamp(max=0) * high
+    return held.sum(1) - (log_sum * weight).sum(1)
 
 
 def _stuck(pull: Tensor, gap: Tensor) -> Tensor:
@@ -174,20 +205,66 @@ def _stuck(pull: Tensor, gap: Tensor) -> Tensor:
     return (pull.abs() >= MAX_PULL) & (pull * gap > 0)
 
 
-def _newton_step(
-    q: Tensor, inside: Tensor, members: Tensor, weight: Tensor, gap: Tensor, live: Tensor
-) -> Tensor:
-    """Newton's step of the dual on the live constraints, (B, K).
+def _covariance(q: Tensor, mass: Tensor, members: Tensor) -> Tensor:
+    """Mean covariance over pixels of belonging to the constraints' sets, (B, K, K).
 
-    The Hessian is the mean covariance, over pixels, of belonging to the constraints' sets.
+    Args:
+        q: Probabilities of groups, (B, G, P).
+        mass: The same times the pixels' weights.
+        members: (K, G) of 0 and 1.
     """
-    both = torch.einsum("kg,jg,bgn,bn->bkj", members, members, q, weight)
-    hessian = both - torch.einsum("bkn,bjn,bn->bkj", inside, inside, weight)
-    eye = torch.eye(gap.shape[1], dtype=q.dtype, device=q.device)
-    pair = live[:, :, None] & live[:, None, :]
-    hessian = torch.where(pair, hessian, torch.zeros_like(hessian))
-    hessian = hessian + eye * torch.where(live, RIDGE, 1.0)[:, None, :]
-    return torch.linalg.solve(hessian, gap)
+    both = torch.diag_embed(mass.sum(2)) - mass @ q.transpose(1, 2)  # (B, G, G)
+    return members @ both @ members.T
+
+
+def _newton_step(hessian: Tensor, gap: Tensor, pull: Tensor, open_: Tensor) -> Tensor:
+    """Newton's step of the dual on the live constraints, none longer than MAX_STEP, (B, K).
+
+    A multiplier at zero may only leave it to the side that its gap asks for; one that would go to
+    the other side rests, and the others' step is taken anew.
+    """
+    eye = torch.eye(gap.shape[1], dtype=gap.dtype, device=gap.device)
+    live = open_ | (pull != 0)
+    step = torch.zeros_like(gap)
+    for _ in range(gap.shape[1]):
+        pair = live[:, :, None] & live[:, None, :]
+        own = torch.where(pair, hessian, 0.0) + eye * torch.where(live, RIDGE, 1.0)[:, None, :]
+        step = torch.linalg.solve(own, gap * live)
+        wrong = live & (pull == 0) & (step * gap < 0)
+        if not bool(wrong.any()):
+            break
+        live = live & ~wrong
+    longest = step.abs().amax(dim=1, keepdim=True).clamp(min=MAX_STEP)
+    return step * live * (MAX_STEP / longest)
+
+
+def _climb(
+    grouped: Tensor,
+    members: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    weight: Tensor,
+    *,
+    pull: Tensor,
+    step: Tensor,
+    value: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The multipliers after the longest share of a step that makes the dual grow, and its value.
+
+    Items in which no share of it does stay where they are.
+    """
+    best, best_value = pull, value
+    waiting = (step != 0).any(dim=1)
+    for halving in range(STEP_HALVINGS):
+        moved = (pull + step / 2**halving).clamp(-MAX_PULL, MAX_PULL)
+        moved = torch.where(pull * moved < 0, 0.0, moved)  # let go at zero, then look
+        trial = _dual(grouped, members, bounds, weight, moved)
+        grown = waiting & (trial > value)
+        best = torch.where(grown[:, None], moved, best)
+        best_value = torch.where(grown, trial, best_value)
+        waiting = waiting & ~grown
+        if not bool(waiting.any()):
+            break
+    return best, best_value
 
 
 def _bisect(

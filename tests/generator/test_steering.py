@@ -50,6 +50,24 @@ def test_nested_constraints_and_bounds_per_item_are_met_together():
     assert torch.equal(tilted.movedim(1, -1)[~where], log_p.movedim(1, -1)[~where])
 
 
+@pytest.mark.parametrize("paved", [0.1, 0.24, 0.45])
+def test_sets_that_share_nearly_everything_between_them_are_both_held(paved):
+    """Their multipliers nearly cancel, and a plain Newton step would take both the wrong way."""
+    log_p = posterior(sharpness=1.0)
+    log_p[:, list(GREEN)] += 4.0
+    log_p[:, PAVED] += 2.0
+    log_p = torch.log_softmax(log_p, dim=1)
+    where = torch.rand(3, 12, 12, generator=torch.Generator().manual_seed(1)) < 0.4
+    asked = [Constraint(GREEN, 0.5, 0.5), Constraint((PAVED,), paved, 1.0)]
+    assert share(log_p, GREEN, where).min() > 0.85
+    assert (share(log_p, GREEN, where) + share(log_p, (PAVED,), where)).min() > 0.97
+    tilted = kl_tilt(log_p, asked, where=where)
+    assert (distance(tilted, asked, where=where) <= 2e-4).all()
+    alone = kl_tilt(log_p, asked[:1], where=where)
+    if (share(alone, (PAVED,), where) > paved).all():  # it needs no help, and gets none
+        torch.testing.assert_close(tilted, alone)
+
+
 def test_no_distribution_that_keeps_the_promise_is_nearer():
     """Against a general-purpose optimizer over all distributions, by brute force."""
     log_p = posterior(batch=1, size=2).double()
