@@ -54,8 +54,8 @@ def test_nested_constraints_and_bounds_per_item_are_met_together():
 def test_sets_that_share_nearly_everything_between_them_are_both_held(paved):
     """Their multipliers nearly cancel, and a plain Newton step would take both the wrong way."""
     log_p = posterior(sharpness=1.0)
-    log_p[:, list(GREEN)] += 4.0
-    log_p[:, PAVED] += 2.0
+    log_p[:, list(GREEN)] += 5.0
+    log_p[:, PAVED] += 3.0
     log_p = torch.log_softmax(log_p, dim=1)
     where = torch.rand(3, 12, 12, generator=torch.Generator().manual_seed(1)) < 0.4
     asked = [Constraint(GREEN, 0.5, 0.5), Constraint((PAVED,), paved, 1.0)]
