@@ -6,7 +6,6 @@ and nothing else; no factor is fitted to the records.
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,13 +15,13 @@ import numpy as np
 import torch
 
 from benchmarks.meters import Meters, read_meters
+from benchmarks.output import write_json
 from fabricgen.carbon.envelope import Blocks
 from fabricgen.carbon.factors import factor
 from fabricgen.carbon.operation import energy_of, operation_rates
 from fabricgen.carbon.place import Place, place_for
 from fabricgen.carbon.regions import region
 from fabricgen.errors import SettingsError
-from fabricgen.files import atomic_file
 
 PLAN_PROPORTION = 2.0  # long over short side of a block, for records do not tell their plan
 WITHIN = 0.25  # how far a median may be off
@@ -41,20 +40,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(chosen: Namespace) -> str:
     """Runs the check, writes the JSON, and returns a table for the terminal."""
     result = check(read_meters(chosen.records), chosen.region, how=chosen.how)
-    if chosen.json is not None:
-        _write(result, chosen.json)
+    write_json(result, chosen.json)
     return table(result)
-
-
-def _write(result: Mapping[str, Any], target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as part:
-            part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    except OSError as err:
-        raise SettingsError(
-            f"--json {target}: cannot be written ({err.strerror})", "give another file"
-        ) from None
 
 
 def check(meters: Meters, region_name: str, *, how: str = "hybrid") -> dict[str, Any]:
