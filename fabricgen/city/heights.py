@@ -7,23 +7,16 @@ without levels becomes whole floors of the boxes.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..units import count, length_m
+
 STOREY_M = 3.0
-M_PER_FOOT = 0.3048
 MAX_HEIGHT_M = 1000.0
 MAX_FLOORS = 250
-
-_NUMBER = re.compile(r"^\s*[~<>]?\s*([0-9]+(?:[.,][0-9]+)?)\s*([a-zA-Z\"'′″]*)\.?\s*$")
-_FEET_INCHES = re.compile(
-    r"^\s*([0-9]+(?:\.[0-9]+)?)\s*['′]\s*(?:([0-9]+(?:\.[0-9]+)?)\s*[\"″])?\s*$"
-)
-_UNIT_M = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0}
-_UNIT_M |= {"ft": M_PER_FOOT, "feet": M_PER_FOOT, "foot": M_PER_FOOT, "cm": 0.01, "km": 1000.0}
 
 
 @dataclass(frozen=True)
@@ -33,29 +26,6 @@ class Tall:
     height_m: float = math.nan
     floors: float = math.nan
     contradicts: bool = False  # a height was given that cannot be read or cannot be
-
-
-def length_m(text: str | None) -> float:
-    """A length with or without unit: `12`, `12 m`, `12,5`, `12 ft`, `12'`, `12'6"`. NaN if not."""
-    if not text:
-        return math.nan
-    found = _FEET_INCHES.match(text)
-    if found:
-        return (float(found[1]) + float(found[2] or 0) / 12) * M_PER_FOOT
-    found = _NUMBER.match(text)
-    if not found or found[2].lower() not in _UNIT_M:
-        return math.nan
-    return float(found[1].replace(",", ".")) * _UNIT_M[found[2].lower()]
-
-
-def count(text: str | None) -> float:
-    """A plain number such as `4` or `4.5`; of a list or a range (`3;4`, `3-4`) the highest."""
-    if not text:
-        return math.nan
-    parts = re.split(r"[;/]|(?<=\d)\s*[-–]\s*(?=\d)", text)
-    numbers = [length_m(part) for part in parts]
-    known = [number for number in numbers if not math.isnan(number)]
-    return max(known) if known else math.nan
 
 
 def of_building(tags: Mapping[str, str]) -> Tall:
