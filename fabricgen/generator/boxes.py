@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 QUARTER = math.pi / 2
+MOST_OBSTACLES = 16  # that a box is cut back from, the deepest ones
 
 
 def wrap_angle(angle: Tensor) -> Tensor:
@@ -145,21 +146,38 @@ def trim(boxes: Tensor, obstacles: Tensor, borne_m: Tensor, *, cuts: int = 6) ->
     Returns:
         Boxes (R, 5); one that could not be freed has no width and depth.
     """
+    obstacles, borne_m = _within_reach(boxes, obstacles, borne_m)
     if obstacles.shape[1] == 0:
         return boxes
-    excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
-    worst = excess.topk(min(16, excess.shape[1]), dim=1).indices
-    obstacles = obstacles.gather(1, worst[..., None].expand(-1, -1, 5))
-    borne_m = borne_m.gather(1, worst)
+    excess = penetration(boxes[:, None], obstacles) - borne_m
+    if excess.shape[1] > MOST_OBSTACLES:
+        excess, worst = excess.topk(MOST_OBSTACLES, dim=1)
+        obstacles = obstacles.gather(1, worst[..., None].expand(-1, -1, 5))
+        borne_m = borne_m.gather(1, worst)
     rows = torch.arange(len(boxes), device=boxes.device)
     for _ in range(cuts):
-        excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
         deepest, which = excess.max(dim=1)
-        boxes = torch.where((deepest > 0)[:, None], _cut(boxes, obstacles[rows, which]), boxes)
-    excess = penetration(boxes[:, None].expand_as(obstacles), obstacles) - borne_m
+        hit = deepest > 0
+        if not bool(hit.any()):
+            break
+        boxes = torch.where(hit[:, None], _cut(boxes, obstacles[rows, which]), boxes)
+        excess = penetration(boxes[:, None], obstacles) - borne_m
     freed = (excess.amax(1) <= 1e-3) & (boxes[:, 2:4] > 0).all(1)
     size = torch.where(freed[:, None], boxes[:, 2:4], torch.zeros_like(boxes[:, 2:4]))
     return torch.cat([boxes[:, :2], size, boxes[:, 4:]], dim=1)
+
+
+def _within_reach(boxes: Tensor, obstacles: Tensor, borne_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Only obstacles whose circle reaches into that of the box, K a row, the nearest first.
+
+    Most of what stands in a window is far away, and circles are quickly compared. Rows with fewer
+    keep some that do not reach.
+    """
+    reach = (boxes[:, None, 2:4].norm(dim=-1) + obstacles[..., 2:4].norm(dim=-1)) / 2
+    depth = reach - (boxes[:, None, :2] - obstacles[..., :2]).norm(dim=-1) - borne_m  # (R, P)
+    most = int((depth > 0).sum(dim=1).max())
+    near = depth.topk(most, dim=1).indices
+    return obstacles.gather(1, near[..., None].expand(-1, -1, 5)), borne_m.gather(1, near)
 
 
 def edge_candidates(boxes: Tensor, center: Tensor, half_m: Tensor, direction: Tensor) -> Tensor:

@@ -93,8 +93,7 @@ def begin_run(
         "account": torch.zeros(count, limit + 1, PROGRESS),
         "count": torch.zeros(count, dtype=torch.long),
         "complete": torch.zeros(count, dtype=torch.bool),
-        "ends": segments.ends,
-        "road_m": segments.width_m,
+        "strips": road_strips(segments.ends, segments.width_m),
         "is_road": segments.valid & (segments.kind < PATH),
     }
     batch["building"][:, 0] = -1
@@ -199,32 +198,36 @@ def look_around(run: Run, item: Tensor, cell: Tensor, *, keep: int) -> tuple[Ten
     return torch.from_numpy(near).to(item.device), torch.from_numpy(setbacks).to(item.device)
 
 
-def fit_boxes(run: Run, boxes: Tensor, item: Tensor, at: int, *, road_m: float) -> Tensor:
-    """Drawn boxes (R, 5) cut back off other buildings, and off roads beyond `road_m`.
+def fit_boxes(
+    run: Run, boxes: Tensor, item: Tensor, at: int, *, many: int, road_m: float
+) -> Tensor:
+    """Drawn boxes cut back off other buildings, and off roads beyond `road_m`, (R * many, 5).
 
     Args:
         run: The account.
-        boxes: Drawn geometry.
-        item: Site of each box, (R,).
+        boxes: Drawn geometry, (R * many, 5), those of a site in a row.
+        item: Sites, (R,).
         at: Boxes placed before.
+        many: Boxes of each site.
         road_m: Depth into a road that is borne.
     """
-    pool = _pool(run)[item]  # (R, N + L, 5)
-    stands = torch.from_numpy(run.stands).to(item.device)[item]
-    standing = run.batch["context"].shape[1]
-    building = run.batch["building"]
-    own = building[item, 1:] == building[item, at][:, None]
-    own = own & (run.batch["kind"][item, at] != NEW)[:, None]
+    batch, standing = run.batch, run.batch["context"].shape[1]
+    used = standing + at  # nothing stands in the places behind
+    pool = torch.cat([batch["context"][item, :, :5], batch["boxes"][item, 1 : at + 1, :5]], dim=1)
+    stands = torch.from_numpy(run.stands[:, :used]).to(item.device)[item]
+    building = batch["building"][item]
+    own = building[:, 1 : at + 1] == building[:, at, None]
+    own = own & (batch["kind"][item, at] != NEW)[:, None]
     other = torch.cat([stands[:, :standing], stands[:, standing:] & ~own], dim=1)
-    strips = road_strips(run.batch["ends"][item], run.batch["road_m"][item])
     borne = torch.cat(
         [
             torch.where(other, TOUCH_M, torch.inf),
-            torch.where(run.batch["is_road"][item], road_m, torch.inf),
+            torch.where(batch["is_road"][item], road_m, torch.inf),
         ],
         dim=1,
     )
-    return trim(boxes, torch.cat([pool, strips], dim=1), borne)
+    obstacles = torch.cat([pool, batch["strips"][item]], dim=1)
+    return trim(boxes, *(each.repeat_interleave(many, dim=0) for each in (obstacles, borne)))
 
 
 def write_box(run: Run, index: int, at: int, *, one: dict[str, Tensor], counts: bool) -> None:

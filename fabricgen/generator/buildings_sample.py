@@ -225,9 +225,7 @@ def _draw_numbers(
         return drawn
 
     boxes = pen.model.attributes(place.repeat(many), choose)  # (R * many, 6)
-    fitted = fit_boxes(
-        run, boxes[:, :5], item.repeat_interleave(many), at, road_m=pen.sampling.road_m
-    )
+    fitted = fit_boxes(run, boxes[:, :5], item, at, many=many, road_m=pen.sampling.road_m)
     area_m2 = fitted[:, 2:4].prod(1)
     kept = area_m2 / boxes[:, 2:4].prod(1)
     kept = torch.where(fitted[:, 2:4].amin(1) < pen.sampling.least_m, 0.0, kept).view(-1, many)
