@@ -245,16 +245,17 @@ class BuildingsModel(nn.Module):
             setbacks=setbacks,
         )
 
-    def attributes(self, place: Place, choose: Choose) -> Tensor:
+    def attributes(self, place: Place, choose: Choose, *, offsets: int = 1) -> Tensor:
         """Go through the numbers of a box in turn.
 
         Args:
             place: Where it goes.
             choose: Called with name, range (None for floors), logits and candidates; returns the
-                number, (R,).
+                number, (R,), or (R * offsets,) from the offsets on.
+            offsets: How many places each box of a size is tried at.
 
         Returns:
-            Geometry and floors, (R, 6).
+            Geometry and floors, (R * offsets, 6), those of a size in a row.
         """
         state, side = place.state, place.edges
         angle = choose("angle", ANGLE, *self._angle(place, state))
@@ -272,6 +273,14 @@ class BuildingsModel(nn.Module):
             drawn.append(choose(name, SIZE, logits, sizes))
             state = state + self.told[name](size_features(drawn[-1]))
         size = torch.stack(drawn[1:], dim=1).exp()
+
+        # What is known so far holds for all places that the box is tried at.
+        if offsets > 1:
+            place, known = place.repeat(offsets), (state, size, angle, along, across)
+            state, size, angle, along, across = (
+                each.repeat_interleave(offsets, dim=0) for each in known
+            )
+            side = place.edges
 
         # Offsets from the middle of the cell, first along the width, then along the depth.
         box = torch.cat([place.center, size, angle[:, None]], dim=1)  # (R, 5)

@@ -38,7 +38,6 @@ from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_lo
 
 # Logits of places to avoid, above the -1e9 of those that are closed.
 HASTY, TRIED = -1e4, -1e7
-SHARED = ("angle", "width", "depth")
 
 
 @dataclass(frozen=True)
@@ -217,14 +216,13 @@ def _draw_numbers(
             drawn = _draw_floors(weights, values, push=push, nucleus=nucleus, rng=pen.rng)
             logs[name] = floors_log_prob(weights, values, drawn)
             return drawn
-        shared = name in SHARED  # one draw for all offsets of a size
-        every = slice(None, None, tries if shared else 1)
-        drawn = snap_draw(weights[every], values[every], spec=spec, nucleus=nucleus, rng=pen.rng)
-        drawn = drawn.repeat_interleave(tries) if shared else drawn
-        logs[name] = snap_log_prob(weights, values, drawn, spec=spec)
+        drawn = snap_draw(weights, values, spec=spec, nucleus=nucleus, rng=pen.rng)
+        log = snap_log_prob(weights, values, drawn, spec=spec)
+        logs[name] = log if len(log) == len(item) * many else log.repeat_interleave(tries)
         return drawn
 
-    boxes = pen.model.attributes(place.repeat(many), choose)  # (R * many, 6)
+    sizes = place.repeat(pen.sampling.sizes)  # each is tried at several offsets
+    boxes = pen.model.attributes(sizes, choose, offsets=tries)  # (R * many, 6)
     fitted = fit_boxes(run, boxes[:, :5], item, at, many=many, road_m=pen.sampling.road_m)
     area_m2 = fitted[:, 2:4].prod(1)
     kept = area_m2 / boxes[:, 2:4].prod(1)
