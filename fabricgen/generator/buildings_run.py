@@ -230,45 +230,57 @@ def fit_boxes(
     return trim(boxes, *(each.repeat_interleave(many, dim=0) for each in (obstacles, borne)))
 
 
-def write_box(run: Run, index: int, at: int, *, one: dict[str, Tensor], counts: bool) -> None:
-    """Write a drawn box into the account of one site.
+def write_boxes(
+    run: Run, item: Tensor, at: int, *, drawn: dict[str, Tensor], counts: Tensor
+) -> None:
+    """Write drawn boxes into the accounts of their sites.
 
     A box that does not count stays in the sequence that the network reads, and nowhere else.
+
+    Args:
+        run: The account.
+        item: Sites, (R,).
+        at: Boxes placed before.
+        drawn: `box` and `drawn` (R, 6), before and after they were cut back, `cell` (R,), `near`
+            (R, K), `setbacks` (R, 2).
+        counts: (R,) bool.
     """
+    batch, rows, cells = run.batch, item.cpu().numpy(), drawn["cell"].cpu().numpy()
+    fresh = batch["kind"][item, at] == NEW
+    flags = torch.stack([fresh, torch.ones_like(fresh)], dim=1)
+    batch["boxes"][item, at + 1] = torch.cat([drawn["box"], flags.to(drawn["box"])], dim=1)
+    batch["building"][item, at + 1] = batch["building"][item, at] + fresh
+    batch["last"][item, at] = torch.from_numpy(run.last[rows]).to(item.device)
+    for name in ("cell", "near", "setbacks"):
+        batch[name][item, at] = drawn[name]
+    target = box_targets(drawn["drawn"].cpu().numpy(), grid_points(CELLS)[cells])
+    batch["target"][item, at] = torch.from_numpy(target).to(item.device)
+    batch["count"][item] += 1
+    run.last[rows] = np.where(fresh.cpu().numpy(), cells, run.last[rows])
+    boxes = drawn["box"].cpu().numpy()
+    for row in np.flatnonzero(counts.cpu().numpy()):
+        _count_box(run, int(rows[row]), at, box=boxes[row], cell=int(cells[row]))
+
+
+def _count_box(run: Run, index: int, at: int, *, box: np.ndarray, cell: int) -> None:
+    """A box (6,) that stands and counts for the coverage of its site."""
     batch, scene = run.batch, run.scenes[index]
-    box = one["box"]
-    fresh = int(batch["kind"][index, at]) == NEW
-    batch["boxes"][index, at + 1, :6] = box
-    batch["boxes"][index, at + 1, 6] = float(fresh)
-    batch["boxes"][index, at + 1, 7] = 1.0
-    batch["building"][index, at + 1] = batch["building"][index, at] + int(fresh)
-    batch["cell"][index, at], batch["last"][index, at] = one["cell"], int(run.last[index])
-    batch["near"][index, at], batch["setbacks"][index, at] = one["near"], one["setbacks"]
-    cell = int(one["cell"])
-    drawn = box_targets(one["drawn"][None].cpu().numpy(), grid_points(CELLS)[[cell]])
-    batch["target"][index, at] = torch.from_numpy(drawn[0])
-    row = box[None].cpu().numpy()
-    batch["count"][index] += 1
-    if fresh:
-        run.last[index] = cell
-    if not counts:
-        return
     place = batch["context"].shape[1] + at
     run.stands[index, place] = True
-    run.walk[index, place] = box_walk(row[:, :5], scene.streets)[0]
-    under = torch.from_numpy(covered_cells(row[0]))
+    run.walk[index, place] = box_walk(box[None, :5], scene.streets)[0]
+    under = torch.from_numpy(covered_cells(box)).to(batch["built_at"].device)
     batch["built_at"][index, under] = batch["built_at"][index, under].clamp(max=at)
-    area_m2 = float(row[0, 2] * row[0, 3] * share_inside(row[:, :5], scene.site)[0])
+    area_m2 = float(box[2] * box[3] * share_inside(box[None, :5], scene.site)[0])
     run.share[index] += area_m2 / max(scene.site_m2, 1.0)
-    run.far[index] += area_m2 * float(row[0, 5]) / max(scene.site_m2, 1.0)
+    run.far[index] += area_m2 * float(box[5]) / max(scene.site_m2, 1.0)
     run.block_m2[index][scene.block[cell]] += area_m2
 
 
-def note_logs(run: Run, item: Tensor, drawn: list[dict[str, Tensor]]) -> None:
-    """Keep the log-probabilities of this step's boxes, NaN for sites that have ended."""
-    for name in (name for name in drawn[0] if name.endswith("_log")):
+def note_logs(run: Run, item: Tensor, drawn: dict[str, Tensor]) -> None:
+    """Keep the log-probabilities of this step's boxes (R,), NaN for sites that have ended."""
+    for name in (name for name in drawn if name.endswith("_log")):
         row = torch.full((len(run.scenes),), torch.nan, device=item.device)
-        row[item] = torch.stack([one[name] for one in drawn])
+        row[item] = drawn[name]
         run.logs.setdefault(name.removesuffix("_log"), []).append(row)
 
 

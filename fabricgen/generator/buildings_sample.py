@@ -31,7 +31,7 @@ from fabricgen.generator.buildings_run import (
     look_around,
     note_account,
     note_logs,
-    write_box,
+    write_boxes,
 )
 from fabricgen.generator.conditions import Boxes, Conditions
 from fabricgen.generator.snap import SnapRange, draw_nucleus, snap_draw, snap_log_prob
@@ -176,25 +176,31 @@ def _draw_boxes(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
         hasty = np.stack([too_far(run, index) for index in item.tolist()])
         hasty = torch.from_numpy(hasty).to(item.device) & (kind == NEW)[:, None]
         logits = logits + HASTY * hasty
-    best: dict[int, dict[str, Tensor]] = {}
+    best: dict[str, Tensor] = {}
     waiting = torch.arange(len(item), device=item.device)
     for _ in range(pen.sampling.places):
         cell = draw_nucleus(logits[waiting], nucleus=pen.sampling.place_nucleus, rng=pen.rng)
         drawn = _draw_numbers(run, pen, state[item[waiting]], item[waiting], cell=cell, at=at)
         drawn["cell_log"] = log_cell[waiting].gather(1, cell[:, None])[:, 0]
-        for row, index in enumerate(waiting.tolist()):
-            one = {name: values[row] for name, values in drawn.items()}
-            if index not in best or one["kept"] > best[index]["kept"]:
-                best[index] = one
+        _keep_better(best, drawn, waiting)
         bad = drawn["kept"] < pen.sampling.keep_share
         waiting, cell = waiting[bad], cell[bad]
         if len(waiting) == 0:
             break
         logits[waiting, cell] = TRIED
-    for row, index in enumerate(item.tolist()):
-        counts = float(best[row]["kept"]) >= pen.sampling.drop_share
-        write_box(run, index, at, one=best[row], counts=counts)
-    note_logs(run, item, [best[row] for row in range(len(item))])
+    counts = best["kept"] >= pen.sampling.drop_share
+    write_boxes(run, item, at, drawn=best, counts=counts)
+    note_logs(run, item, best)
+
+
+def _keep_better(best: dict[str, Tensor], drawn: dict[str, Tensor], rows: Tensor) -> None:
+    """Put draws of some rows in place of those that kept less of their area."""
+    if not best:
+        best.update({name: values.clone() for name, values in drawn.items()})
+        return
+    better = drawn["kept"] > best["kept"][rows]
+    for name, values in drawn.items():
+        best[name][rows[better]] = values[better]
 
 
 def _draw_numbers(
