@@ -109,8 +109,15 @@ def _explain(err: Exception, *, name: str) -> SettingsError:
         key = getattr(err, "full_key", None) or found.group(1)
         return SettingsError(f"'{key}' is missing", f"set it: {key}=VALUE")
 
-    if "mismatched input" in str(err) or "Error parsing override" in str(err):
-        return SettingsError(problem, "quote the value, such as 'brief.far=[1.5,2.0]'")
+    # A form that Hydra's grammar does not have; its own words speak of lexers and sweeps.
+    found = re.search(r"Ambiguous value for argument '([^']+)'", problem)
+    if found:
+        fix = "write decimals with a point, and a list or range in brackets: key=[1,2]"
+        return SettingsError(f"'{found.group(1)}' holds a comma", fix)
+    override = getattr(err, "override", None)
+    if override is not None:
+        fix = "write key=value with no blank around =, quoted, such as 'brief.far=[1.5,2.0]'"
+        return SettingsError(f"'{override}' cannot be read", fix)
     return SettingsError(problem, "see the pages of the verb in docs/")
 
 
@@ -128,9 +135,11 @@ def _groups() -> dict[str, list[str]]:
 def suggest(word: str, known: Iterable[str]) -> str:
     """A fix for a misspelt word: the nearest known one, or the first few there are."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if not near:  # perhaps only the last part was given: `far` for `brief.far`
-        near = [name for name in names if name.rpartition(".")[2] == word.rpartition(".")[2]][:1]
+    # Perhaps only the last part was given, `far` for `brief.far`; perhaps misspelt as well.
+    tails = {name.rpartition(".")[2]: name for name in reversed(names)}
+    tail = word.rpartition(".")[2]
+    near = [tails[tail]] if tail in tails else difflib.get_close_matches(word, names, n=1)
+    near = near or [tails[part] for part in difflib.get_close_matches(tail, tails, n=1)]
     if near:
         return f"did you mean {near[0]}?"
     return f"known are {', '.join(names[:12])}" if names else "there are none to choose from"

@@ -54,6 +54,8 @@ def test_ranges_and_null_are_values(configs):
         ("trainer.max_step=5", "no setting is called 'trainer.max_step'; did you mean trainer.max_steps?"),
         ("far=2", "no setting is called 'far'; did you mean brief.far?"),
         ("brieff.far=2", "no setting is called 'brieff.far'; did you mean brief.far?"),
+        ("brief.max_step=5", "no setting is called 'brief.max_step'; did you mean trainer.max_steps?"),
+        ("green_rato=0.4", "no setting is called 'green_rato'; did you mean brief.green_ratio?"),
         ("brief=dens", "'brief' has no choice 'dens'; did you mean dense?"),
         ("brief.far=nan", "brief.far is nan; give a finite number"),
         ("brief.far=1e400", "brief.far is inf; give a finite number"),
@@ -78,9 +80,16 @@ def test_a_setting_without_a_default_must_be_given(configs):
     assert compose("draw", ["trainer.data=stores"])["trainer"]["data"] == "stores"
 
 
-def test_a_malformed_override_is_refused(configs):
-    with pytest.raises(SettingsError):
-        compose("draw", ["brief.far=[1,2"])
+@pytest.mark.parametrize("override", ["brief.far=[1,2", "brief.far = 2", "brief.far=(1,2)"])
+def test_a_malformed_override_is_refused(configs, override):
+    with pytest.raises(SettingsError) as caught:
+        compose("draw", [override])
+    assert str(caught.value).startswith(f"'{override}' cannot be read; write key=value")
+
+
+def test_a_decimal_comma_is_named(configs):
+    with pytest.raises(SettingsError, match=r"'brief\.far=2,0' holds a comma; write decimals with"):
+        compose("draw", ["brief.far=2,0"])
 
 
 def test_a_users_folder_adds_choices(configs, tmp_path):
@@ -179,6 +188,12 @@ def test_a_required_setting_that_is_missing_is_named():
 
 def test_a_word_with_no_near_one_lists_what_there_is():
     assert suggest("zzz", ["b", "a"]) == "known are a, b"
+
+
+def test_the_last_part_of_a_word_counts_before_its_likeness_to_others():
+    known = ["factors", "brief.far", "brief.green_ratio", "brief"]
+    assert suggest("far", known) == "did you mean brief.far?"
+    assert suggest("green_rato", known) == "did you mean brief.green_ratio?"
 
 
 def test_the_settings_of_a_run_come_back_without_hydra(tmp_path):

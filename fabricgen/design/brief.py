@@ -95,7 +95,8 @@ def _range_of(name: str, value: object) -> tuple[float, float]:
     if low > high:
         raise BriefError(f"brief.{name}=[{low:g},{high:g}]", "give the lower end first")
     if low < least or high > most:
-        raise BriefError(f"brief.{name}={value!r}", f"ask between {least:g} and {most:g}")
+        percent = f", as {high:g} % is {high / 100:g}" if most <= 1 < high <= 100 else ""
+        raise BriefError(f"brief.{name}={value!r}", f"ask between {least:g} and {most:g}{percent}")
     return low, high
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class LoopSettings:
 
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     steering: SteeringSettings = field(default_factory=SteeringSettings)
-    streets: str = "new"  # "keep": the site's existing streets stay and no others are drawn
+    streets: Literal["new", "keep"] = "new"  # keep: the site's own stay and no others are drawn
     region: str = "auto"  # carbon region; auto: by the site's place on earth
     factors: str | None = None  # a table of own factors, which replace ours of the same ids
     weights: str = "default"  # name in `checkpoints/`, or a path

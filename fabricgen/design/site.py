@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen import __version__
 from fabricgen.city.ingest import CitySettings, ingest
 from fabricgen.city.store import TileStore, Window, centred_frame
-from fabricgen.errors import FormatError, InputError
+from fabricgen.errors import FormatError, InputError, one_line
 from fabricgen.files import sha256_of
 from fabricgen.generator.conditions import PIXEL_M, WINDOW_PX
 from fabricgen.layout import Frame
@@ -23,6 +25,9 @@ from fabricgen.steps import OnStep, quiet
 
 MAX_SITE_KM2 = 1.0
 MIN_SITE_M2 = 400.0
+SITE_LAYER = "site"  # taken where a file has several
+MAX_UNCOVERED_SHARE = 0.02  # of a site, outside the mapped area
+FAR_OFF_M = 100_000.0  # a site so far from its city is rather misplaced than mistaken
 RING_M = 48.0  # of surroundings around the site's box
 WALLS_M = 150.0  # walls within this distance say how the frame is turned
 
@@ -62,41 +67,84 @@ def read_site(
     Raises:
         InputError: The file, its coordinate system or its shapes cannot be used.
     """
-    shapes = _read_polygons(path, layer)
+    shapes = read_polygons(path, layer)
     store = open_context(context, on_step=on_step)
     return place_site(shapes, store, name=path.name)
 
 
-def _read_polygons(path: Path, layer: str | None) -> gpd.GeoDataFrame:
+def read_polygons(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
+    """The polygons of a vector file, each of them sound.
+
+    Args:
+        path: The file.
+        layer: Its layer; the only one, or the one called `site`, if not given.
+
+    Raises:
+        InputError: The file, its coordinate system or its shapes cannot be used.
+    """
     if not path.exists():
         raise FormatError(f"{path.name}: no such file", "give the path of a vector file")
     try:
-        kwargs = {} if layer is None else {"layer": layer}
-        table = gpd.read_file(path, **kwargs)
+        layer = layer or _layer_of(path)
+        table = gpd.read_file(path, layer=layer)
     except (RuntimeError, ValueError, OSError, shapely.errors.ShapelyError) as err:
         raise FormatError(
-            f"{path.name}: cannot be read as a vector file ({err})",
-            "save the site as GeoPackage or GeoJSON",
+            f"{path.name}: cannot be read as a vector file ({one_line(str(err)).split(';')[0]})",
+            "save the site as GeoPackage, GeoJSON or shapefile",
         ) from err
     if not isinstance(table, gpd.GeoDataFrame) or table.geometry.isna().all() or table.empty:
         raise InputError(f"{path.name}: holds no shape", "draw one polygon")
+    _check_crs(table, path.name)
+    _check_shapes(table, path.name)
+    return table
+
+
+def _check_crs(table: gpd.GeoDataFrame, name: str) -> None:
     if table.crs is None:
-        raise InputError(f"{path.name}: no coordinate system", _crs_fix(table.total_bounds))
+        raise InputError(f"{name}: no coordinate system", _crs_fix(table.total_bounds))
     if table.crs.is_geographic and not _like_degrees(table.total_bounds):
         raise InputError(
-            f"{path.name}: says that it is in degrees, but its numbers are not",
+            f"{name}: says that it is in degrees, but its numbers are not",
             _crs_fix(table.total_bounds),
         )
+    if table.crs.is_projected and _like_degrees(table.total_bounds, span=1.0):
+        raise InputError(
+            f"{name}: says that it is in {table.crs.name}, but its numbers are not",
+            _crs_fix(table.total_bounds),
+        )
+
+
+def _check_shapes(table: gpd.GeoDataFrame, name: str) -> None:
     for row, shape in enumerate(table.geometry):
-        where = f"{path.name}: feature {row + 1}"
+        where = f"{name}: feature {row + 1}"
         if shape is None or shape.is_empty:
             raise InputError(f"{where} is empty", "delete it or draw it")
         if shape.geom_type not in ("Polygon", "MultiPolygon"):
             raise InputError(f"{where} is a {shape.geom_type}", "draw the site as a polygon")
         if not shape.is_valid:
-            reason = shapely.is_valid_reason(shape)
-            raise InputError(f"{where} is not a valid polygon ({reason})", "untie the crossing")
-    return table
+            raise InputError(
+                f"{where} is not a valid polygon ({_reason(shape)})", "untie the crossing"
+            )
+
+
+def _layer_of(path: Path) -> str:
+    """The layer that holds the site: none may be taken for it by chance."""
+    # Tables without shapes do not count, such as the styles that QGIS saves beside its layers.
+    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if not names:
+        raise InputError(f"{path.name}: holds no shape", "draw one polygon")
+    if len(names) == 1 or SITE_LAYER in names:
+        return SITE_LAYER if SITE_LAYER in names else names[0]
+    raise InputError(
+        f"{path.name}: has {len(names)} layers ({', '.join(names[:6])})",
+        f"save the site alone, or call its layer '{SITE_LAYER}'",
+    )
+
+
+def _reason(shape: BaseGeometry) -> str:
+    """Why a polygon is not sound, with a place that can be found on a map."""
+    reason = str(shapely.is_valid_reason(shape))
+    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number.group()):.7g}", reason)
 
 
 def _crs_fix(bounds: np.ndarray) -> str:
@@ -105,10 +153,14 @@ def _crs_fix(bounds: np.ndarray) -> str:
     return "set the CRS it was drawn in, for example EPSG:32635, and save again"
 
 
-def _like_degrees(bounds: np.ndarray) -> bool:
-    """Whether west, south, east, north could be degrees; empty shapes have no say."""
-    west, south, east, north = np.nan_to_num(np.abs(bounds))
-    return bool(max(west, east) <= 180 and max(south, north) <= 90)
+def _like_degrees(bounds: np.ndarray, span: float = 360.0) -> bool:
+    """Whether west, south, east, north could be degrees, no farther apart than `span`.
+
+    Empty shapes have no say.
+    """
+    west, south, east, north = np.nan_to_num(bounds)
+    near = max(east - west, north - south) <= span
+    return bool(near and max(-west, east) <= 180 and max(-south, north) <= 90)
 
 
 def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
@@ -121,6 +173,12 @@ def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
         raise FormatError(f"{context.name}: no such file or folder", "give a city extract or store")
     if (context / "city.json").is_file():
         return TileStore.open(context)
+    stores = [path.parent.name for path in sorted(context.glob("*/city.json"))]
+    if stores:
+        raise InputError(
+            f"{context.name}: holds several tile stores ({', '.join(stores[:6])})",
+            f"give one of them, such as {context / stores[0]}",
+        )
     base = os.environ.get("FABRICGEN_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     name = context.name.split(".")[0]
     store = Path(base).expanduser() / "fabricgen" / f"{name}-{__version__}-{_key(context)}"
@@ -155,14 +213,11 @@ def place_site(shapes: gpd.GeoDataFrame, store: TileStore, *, name: str) -> Site
             f"give at most {MAX_SITE_KM2:g} km2; cut it into parts",
         )
     if boundary.area < MIN_SITE_M2:
-        raise InputError(f"{name}: the site has {boundary.area:.1f} m2", "draw it in meters")
-    covered = _coverage(store, city, crs)
-    missing = 1 - shapely.intersection(boundary, covered).area / boundary.area
-    if missing > 0.02:
         raise InputError(
-            f"{name}: {missing:.0%} of the site lies outside the context {city}",
-            "give the extract that holds it, or move the site",
+            f"{name}: the site has {boundary.area:.1f} m2",
+            f"give at least {MIN_SITE_M2:g} m2",
         )
+    check_covered(boundary, _coverage(store, city, crs), name=name, city=city)
     frame = _frame_of(boundary, store, city)
     x_m, y_m = frame.to_world(frame.rows / 2, frame.cols / 2)
     size = {"rows": frame.rows, "cols": frame.cols, "pixel_m": PIXEL_M}
@@ -176,6 +231,26 @@ def place_site(shapes: gpd.GeoDataFrame, store: TileStore, *, name: str) -> Site
 
 def _coverage(store: TileStore, city: str, crs: str) -> BaseGeometry:
     return gpd.read_file(store.folder(city) / "coverage.geojson").to_crs(crs).union_all()
+
+
+def check_covered(boundary: BaseGeometry, covered: BaseGeometry, *, name: str, city: str) -> None:
+    """Holds a site against the mapped area of its city.
+
+    Raises:
+        InputError: Part of it lies outside; the fix depends on where.
+    """
+    missing = 1 - shapely.intersection(boundary, covered).area / boundary.area
+    if missing <= MAX_UNCOVERED_SHARE:
+        return
+    away_m = shapely.distance(boundary, covered)
+    far = f", {away_m / 1000:,.1f} km away from it" if away_m > 0 else ""
+    fix = "give the extract that holds it, or move the site"
+    if away_m > FAR_OFF_M:
+        fix = "check its coordinate system and that longitude stands before latitude"
+    elif shapely.contains(shapely.convex_hull(covered), boundary):
+        # A store for training leaves out what nobody mapped; a site may well lie there.
+        fix = "give the extract itself as --context, or ingest it with ingest.mask_gaps=false"
+    raise InputError(f"{name}: {missing:.0%} of the site lies outside the context {city}{far}", fix)
 
 
 def _frame_of(boundary: BaseGeometry, store: TileStore, city: str) -> Frame:

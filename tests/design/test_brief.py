@@ -36,6 +36,7 @@ def test_targets_are_the_middle_in_the_order_of_the_indicators():
         ({"far": math.nan}, "brief.far=nan; give a number"),
         ({"far": math.inf}, "brief.far=inf; give a number"),
         ({"green_ratio": [0.5, 0.3]}, r"brief.green_ratio=\[0.5,0.3\]; give the lower end first"),
+        ({"green_ratio": 30}, "brief.green_ratio=30; ask between 0 and 1, as 30 % is 0.3"),
         ({"far": -1}, "brief.far=-1; ask between 0 and 20"),
         ({"far": 200}, "brief.far=200; ask between 0 and 20"),
         ({"green_ratio": 1.3}, "brief.green_ratio=1.3; ask between 0 and 1"),

@@ -4,11 +4,19 @@ import warnings
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import pyogrio
 import pytest
 import shapely
 from shapely.geometry import LineString, Point, Polygon, box
 
-from fabricgen.design.site import open_context, place_site, read_site
+from fabricgen.design.site import (
+    check_covered,
+    open_context,
+    place_site,
+    read_polygons,
+    read_site,
+)
 from fabricgen.errors import FabricgenError, FormatError, InputError
 from fabricgen.files import shipped
 
@@ -48,8 +56,12 @@ BOW_TIE = Polygon([(385500, 6671100), (385600, 6671200), (385600, 6671100), (385
         ([Point(385500, 6671100)], "feature 1 is a Point; draw the site as a polygon"),
         ([LineString([(385500, 6671100), (385600, 6671200)])], "feature 1 is a LineString"),
         ([box(370000, 6655000, 401000, 6688000)], "the site has 1,023.00 km2; give at most 1 km2"),
-        ([box(385500, 6671100, 385510, 6671110)], "the site has 100.0 m2"),
-        ([box(395500, 6671100, 395600, 6671200)], "100% of the site lies outside the context"),
+        ([box(385500, 6671100, 385510, 6671110)], "has 100.0 m2; give at least 400 m2"),
+        (
+            [box(395500, 6671100, 395600, 6671200)],
+            "km away from it; give the extract that holds it",
+        ),
+        ([box(385500, 671100, 385600, 671200)], "km away from it; check its coordinate system"),
         ([MIDDLE, box(395500, 6671100, 395600, 6671200)], "50% of the site lies outside"),
     ],
 )
@@ -67,7 +79,14 @@ def test_without_a_crs_the_fix_depends_on_the_numbers(tmp_path, store):
 
 def test_degrees_that_claim_to_be_meters_are_refused(tmp_path, store):
     path = saved(tmp_path, [box(24.94, 60.16, 24.945, 60.163)], crs=CRS)
-    assert "draw it in meters" in str(refused(path, store))
+    said = refused(path, store)
+    assert "says that it is in WGS 84 / UTM zone 35N, but its numbers are not" in said.problem
+    assert "look like degrees: set EPSG:4326" in said.fix
+
+
+def test_longitude_and_latitude_in_the_wrong_order_are_suspected(tmp_path, store):
+    swapped = saved(tmp_path, [box(60.16, 24.94, 60.163, 24.945)], crs="EPSG:4326")
+    assert "that longitude stands before latitude" in refused(swapped, store).fix
 
 
 def test_meters_that_claim_to_be_degrees_are_refused(tmp_path, store):
@@ -83,6 +102,19 @@ def test_a_file_with_no_feature_or_no_shape_is_refused(tmp_path, store):
     assert "table.csv" in str(refused(plain, store))
 
 
+def test_of_several_layers_the_one_called_site_is_read_and_none_by_chance(tmp_path, store):
+    path = tmp_path / "project.gpkg"
+    table = gpd.GeoDataFrame(geometry=[MIDDLE], crs=CRS)
+    wide = gpd.GeoDataFrame(geometry=[MIDDLE.buffer(5000)], crs=CRS)
+    wide.to_file(path, layer="area")
+    table.to_file(path, layer="plot")
+    said = refused(path, store)
+    assert "has 2 layers (area, plot); save the site alone, or call its layer 'site'" in str(said)
+    pyogrio.write_dataframe(pd.DataFrame({"style": ["red"]}), path, layer="layer_styles")
+    table.to_file(path, layer="site")
+    assert read_polygons(path).area.sum() == pytest.approx(MIDDLE.area)
+
+
 def test_missing_and_broken_files_are_refused(tmp_path, store):
     assert "no such file" in str(refused(tmp_path / "none.gpkg", store))
     broken = tmp_path / "broken.geojson"
@@ -93,6 +125,20 @@ def test_missing_and_broken_files_are_refused(tmp_path, store):
 def test_a_context_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(FormatError, match=r"none\.osm\.pbf: no such file or folder"):
         open_context(tmp_path / "none.osm.pbf")
+
+
+def test_a_folder_of_stores_is_refused_with_their_names(tmp_path):
+    for name in ("athens", "nis"):
+        (tmp_path / "stores" / name).mkdir(parents=True)
+        (tmp_path / "stores" / name / "city.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds several tile stores \(athens, nis\); give one"):
+        open_context(tmp_path / "stores")
+
+
+def test_a_site_on_ground_that_a_store_leaves_out_is_told_to_take_the_extract():
+    ring = box(0, 0, 1000, 1000).difference(box(400, 400, 600, 600))
+    with pytest.raises(InputError, match=r"100% of the site .* give the extract itself"):
+        check_covered(box(450, 450, 550, 550), ring, name="site.gpkg", city="town")
 
 
 def test_a_refused_extract_leaves_no_store_behind(tmp_path, monkeypatch):
