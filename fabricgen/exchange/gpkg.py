@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -118,6 +119,30 @@ def scheme_names(path: Path) -> list[str]:
     if "scheme" not in site.columns or site.empty:
         raise FormatError(f"{path.name}: its site layer names no scheme", "export the plan again")
     return [str(name) for name in site["scheme"]]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a GeoPackage has the layers and columns of `write_schemes`.
+
+    Raises:
+        FormatError: The file is no GeoPackage.
+    """
+    site = _read_info(Path(path), "site")
+    layers = {str(name) for name, _ in pyogrio.list_layers(path)}
+    return site is not None and "scheme" in site["fields"] and layers >= set(LAYERS)
+
+
+def _read_info(path: Path, name: str) -> dict[str, Any] | None:
+    if not path.is_file():
+        raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
+    try:
+        return pyogrio.read_info(path, layer=name)
+    except DataLayerError:
+        return None
+    except DataSourceError as err:
+        raise FormatError(
+            f"{path.name}: is no GeoPackage, or is cut short", "export it again"
+        ) from err
 
 
 def read_meta(path: Path) -> dict[str, object]:

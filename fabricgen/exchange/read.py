@@ -1,20 +1,29 @@
 """A plan or a raster out of a file, by its suffix."""
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 
 from fabricgen.errors import FormatError, InputError, PlanError
+from fabricgen.exchange import tables
+from fabricgen.exchange.gather import gather
 from fabricgen.exchange.geotiff import Raster, read_geotiff
-from fabricgen.exchange.gpkg import read_scheme, scheme_names
+from fabricgen.exchange.gpkg import is_ours, read_scheme, scheme_names
+from fabricgen.exchange.repair import Say
 from fabricgen.plan import Plan, check_plan
 
+log = logging.getLogger(__name__)
 
-def read_plan(path: Path, *, scheme: str | None = None) -> Plan:
+RASTERS = (".tif", ".tiff")
+
+
+def read_plan(path: Path, *, scheme: str | None = None, on_remark: Say = log.warning) -> Plan:
     """Read one plan and hold it against the contract.
 
     Args:
-        path: A file that `write_plan` or `write_schemes` wrote.
+        path: A file that `write_plan` or `write_schemes` wrote, a GeoJSON, GeoParquet, GeoPackage
+            or Shapefile of any origin, or a folder of Shapefiles.
         scheme: Which one, where the file holds several.
+        on_remark: Hears what was changed, filled or left out on the way in.
 
     Raises:
         InputError: A suffix that no format has, or a scheme that is not there.
@@ -22,17 +31,26 @@ def read_plan(path: Path, *, scheme: str | None = None) -> Plan:
         PlanError: What it holds breaks the contract of a plan.
     """
     path = Path(path)
-    read = READERS.get(path.suffix.lower())
-    if read is None:
-        raise InputError(f"{path.name}: no format of this suffix", f"use {', '.join(READERS)}")
-    try:
-        return check_plan(read(path, scheme))
-    except PlanError as err:
-        raise PlanError(f"{path.name}: {err.problem}", err.fix) from err
+    _check_suffix(path, tuple(tables.READERS))
+    if _is_strict(path):
+        return _checked(read_scheme(path, scheme), path)
+    plans = _gathered(path, on_remark)
+    if scheme is None and len(plans) > 1:
+        raise InputError(f"{path.name} holds the schemes {', '.join(plans)}", "name one of them")
+    name = next(iter(plans)) if scheme is None else scheme
+    if name not in plans:
+        raise InputError(
+            f"{path.name}: no scheme {name}; it holds {', '.join(plans)}", "name one of these"
+        )
+    return _checked(plans[name], path)
 
 
-def read_drawn(path: Path) -> dict[str, Plan | Raster]:
+def read_drawn(path: Path, *, on_remark: Say = log.warning) -> dict[str, Plan | Raster]:
     """Everything in a file that can be scored, by name: each scheme of a plan, or one raster.
+
+    Args:
+        path: What `read_plan` reads, or a GeoTIFF.
+        on_remark: Hears what was changed, filled or left out on the way in.
 
     Raises:
         InputError: A suffix that no format has.
@@ -42,14 +60,36 @@ def read_drawn(path: Path) -> dict[str, Plan | Raster]:
     path = Path(path)
     if path.suffix.lower() in RASTERS:
         return {path.stem: read_geotiff(path)}
-    if path.suffix.lower() not in READERS:
-        known = ", ".join((*READERS, *RASTERS))
-        raise InputError(f"{path.name}: no format of this suffix", f"use {known}")
+    _check_suffix(path, (*tables.READERS, *RASTERS))
+    if not _is_strict(path):
+        return {name: _checked(plan, path) for name, plan in _gathered(path, on_remark).items()}
     names = scheme_names(path)
     if len(set(names)) != len(names):
         raise FormatError(f"{path.name}: two schemes share a name", "export the plans again")
-    return {name: read_plan(path, scheme=name) for name in names}
+    return {name: _checked(read_scheme(path, name), path) for name in names}
 
 
-READERS: dict[str, Callable[[Path, str | None], Plan]] = {".gpkg": read_scheme}
-RASTERS = (".tif", ".tiff")
+def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
+    if not path.is_dir() and path.suffix.lower() not in known:
+        raise InputError(f"{path.name}: no format of this suffix", f"use {', '.join(known)}")
+
+
+def _is_strict(path: Path) -> bool:
+    """Whether a file has our own columns, which are read as they stand."""
+    return path.suffix.lower() == ".gpkg" and not path.is_dir() and is_ours(path)
+
+
+def _gathered(path: Path, on_remark: Say) -> dict[str, Plan]:
+    try:
+        return gather(path, lambda remark: on_remark(f"{path.name}: {remark}"))
+    except FormatError:
+        raise  # says its file already
+    except InputError as err:
+        raise type(err)(f"{path.name}: {err.problem}", err.fix) from err
+
+
+def _checked(plan: Plan, path: Path) -> Plan:
+    try:
+        return check_plan(plan)
+    except PlanError as err:
+        raise PlanError(f"{path.name}: {err.problem}", err.fix) from err

@@ -4,30 +4,55 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fabricgen.errors import InputError
+from fabricgen.exchange.geojson import write_geojson
+from fabricgen.exchange.geoparquet import write_geoparquet
 from fabricgen.exchange.gpkg import write_schemes
-from fabricgen.plan import Plan
+from fabricgen.plan import Plan, check_plan
+
+Remarks = list[str]  # what a format cannot hold, or holds in another way
 
 
-def write_plan(plan: Plan, path: Path, *, extra: Mapping[str, object] | None = None) -> None:
+def write_plan(
+    plan: Plan, path: Path, *, extra: Mapping[str, object] | None = None, scheme: str = ""
+) -> Remarks:
     """Write one plan; the suffix of the path chooses the format.
 
     Args:
         plan: A plan that passes `check_plan`.
-        path: The file to write, whole or not at all; its name without suffix names the scheme.
+        path: The file to write, whole or not at all.
         extra: Provenance to store with it.
+        scheme: Its name; else that of the file without suffix.
+
+    Returns:
+        What the format does not hold as the plan does, a line each; most often nothing.
 
     Raises:
-        InputError: A suffix that no format has.
+        InputError: A suffix that no format has, or a plan that the format cannot hold.
+        MissingDependencyError: The format needs a package that is not installed.
     """
     path = Path(path)
-    write = WRITERS.get(path.suffix.lower())
-    if write is None:
+    suffix = next((key for key in WRITERS if path.name.lower().endswith(key)), None)
+    if suffix is None:
         raise InputError(f"{path.name}: no format of this suffix", f"use {', '.join(WRITERS)}")
-    write(plan, path, extra or {})
+    name = scheme or path.name[: -len(suffix)]
+    return WRITERS[suffix](check_plan(plan), path, name, extra or {}) or []
 
 
-def _write_gpkg(plan: Plan, path: Path, extra: Mapping[str, object]) -> None:
-    write_schemes([(path.stem, plan)], path, meta=extra)
+def _gpkg(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
+    write_schemes([(scheme, plan)], path, meta=meta)
 
 
-WRITERS: dict[str, Callable[[Plan, Path, Mapping[str, object]], None]] = {".gpkg": _write_gpkg}
+def _geojson(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
+    write_geojson(plan, path, scheme=scheme, meta=meta)
+
+
+def _geoparquet(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
+    write_geoparquet(plan, path, scheme=scheme, meta=meta)
+
+
+Write = Callable[[Plan, Path, str, Mapping[str, object]], Remarks | None]
+WRITERS: dict[str, Write] = {
+    ".gpkg": _gpkg,
+    ".geojson": _geojson,
+    ".parquet": _geoparquet,
+}

@@ -164,7 +164,7 @@ def test_what_is_no_raster_is_refused(tmp_path):
 def test_all_schemes_of_a_package_are_read_and_other_files_refused(tmp_path, plan):
     write_schemes([("a", plan), ("b", plan)], tmp_path / "two.gpkg")
     assert list(read_drawn(tmp_path / "two.gpkg")) == ["a", "b"]
-    with pytest.raises(InputError, match=r"plan.dwg: no format of this suffix; use .gpkg, .tif"):
+    with pytest.raises(InputError, match=r"plan.dwg: no format of this suffix; use .gpkg, .geojson"):
         read_drawn(tmp_path / "plan.dwg")
 
 

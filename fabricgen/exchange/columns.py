@@ -1,0 +1,163 @@
+"""What other people call our layers, columns and kinds: the one table of other names.
+
+`docs/export.md` prints it, and a test holds the two together. Spaces, dashes, colons, capitals and
+a unit behind the name (`Height (ft)`, `width_m`) make no difference. Shapefiles cut names to ten
+characters; there, a name of ten matches what it begins.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from fabricgen.files import shipped
+from fabricgen.plan import LAYERS
+from fabricgen.units import UNIT_M, count, length_m
+
+LAYER_NAMES: dict[str, tuple[str, ...]] = {
+    "site": ("site", "boundary", "plot", "parcel", "block", "地块", "用地", "红线", "用地红线"),
+    "buildings": ("buildings", "building", "bldg", "footprint", "footprints", "houses", "建筑"),
+    "roads": ("roads", "road", "streets", "street", "highway", "centerlines", "道路", "路网"),
+    "paved": ("paved", "pavement", "paving", "plaza", "parking", "铺装", "广场"),
+    "water": ("water", "waters", "waterbody", "pond", "river", "水体", "水系"),
+    "green": ("green", "greenery", "vegetation", "landscape", "landuse_green", "绿地", "绿化"),
+    "trees": ("trees", "tree", "stems", "树", "树木", "乔木"),
+}
+COLUMN_NAMES: dict[str, tuple[str, ...]] = {
+    "scheme": ("scheme", "variant", "option", "方案"),
+    "layer": ("layer", "theme", "图层"),
+    "id": ("id", "fid", "osm_id", "osmid", "@id", "objectid", "gid", "uid", "编号"),
+    "source": ("source", "data_source", "来源"),
+    "height_m": (
+        "height", "h", "hgt", "height_mean", "building:height", "bldg_height", "building_height",
+        "measured_height", "measuredHeight", "elev_height", "Höhe", "hauteur", "altura", "高度",
+        "建筑高度", "高",
+    ),
+    "floors": (
+        "floors", "building:levels", "levels", "storeys", "stories", "num_floors", "n_floors",
+        "floor_count", "storeysAboveGround", "Geschosse", "nb_etages", "层数", "楼层", "建筑层数",
+    ),
+    "use": ("use", "usage", "building_use", "function", "building", "usage_1", "用途", "功能"),
+    "width_m": ("width", "road_width", "w", "宽度", "路宽", "红线宽度"),
+    "kind": ("kind", "highway", "fclass", "class", "type", "category", "surface", "类型", "等级"),
+    "crown_m": ("crown", "diameter_crown", "crown_diameter", "canopy_diameter", "冠幅"),
+}  # fmt: skip
+GREEN_WORDS: dict[str, tuple[str, ...]] = {
+    "grass": ("grass", "lawn", "turf", "meadow", "grassland", "草地", "草坪"),
+    "shrub": ("shrub", "shrubs", "scrub", "bush", "heath", "hedge", "灌木"),
+    "tree": ("tree", "trees", "forest", "wood", "woodland", "canopy", "乔木", "林地", "树"),
+}
+LENGTHS = ("height_m", "width_m", "crown_m")
+SHORT = 10  # characters of a column's name in a Shapefile
+
+_UNIT = re.compile(r"^(.+?)[\s_]*[(\[]\s*([a-z]+)\.?\s*[)\]]$|^(.+)_([a-z]+)$")
+
+
+def plain(name: str) -> tuple[str, str]:
+    """A name without case, signs and unit, and its unit (`""` where it names none)."""
+    word, unit = name.strip().lower(), ""
+    found = _UNIT.match(word)
+    if found and (found[2] or found[4]) in UNIT_M:
+        word, unit = found[1] or found[3], found[2] or found[4]
+    return re.sub(r"[\W_]+", "", word), unit
+
+
+def layer_of(name: str) -> str | None:
+    """The layer of a plan that a file's layer, or a value of its column `layer`, means."""
+    word = plain(name)[0]
+    return next((key for key, names in LAYER_NAMES.items() if word in _words(names)), None)
+
+
+@lru_cache(maxsize=64)
+def _words(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(plain(name)[0] for name in names)
+
+
+def find(headers: list[str], column: str, *, short: bool = False) -> list[tuple[str, str]]:
+    """The headers that mean a column, best first, each with its unit.
+
+    Args:
+        headers: Columns of a file.
+        column: One of ours.
+        short: Names may have been cut to `SHORT` characters.
+    """
+    words = _words((column, *COLUMN_NAMES.get(column, ())))
+    found = []
+    for header in headers:
+        word, unit = plain(header)
+        cut = short and len(header) == SHORT
+        match = (n for n, w in enumerate(words) if w == word or (cut and w.startswith(word)))
+        place = next(match, None)
+        if place is not None:
+            found.append((place, header, unit))
+    return [(header, unit) for _, header, unit in sorted(found, key=lambda one: one[0])]
+
+
+def numbers(values: pd.Series, column: str, unit: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Values as meters or counts.
+
+    Args:
+        values: Numbers, or texts such as `12 ft` or `3-4`.
+        column: Which of ours they become.
+        unit: That the header names; a unit beside a value goes before it.
+
+    Returns:
+        (N,) floats with NaN where nothing is said, and (N,) bool: said, but no number.
+    """
+    said = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
+    scale = UNIT_M[unit] if column in LENGTHS else 1.0
+    read = pd.to_numeric(values, errors="coerce").to_numpy(np.float64) * scale
+    for row in np.flatnonzero(said & ~np.isfinite(read)):
+        text = str(values.iloc[row])
+        read[row] = length_m(text) if column in LENGTHS else count(text)
+    return np.where(np.isfinite(read), read, np.nan), said & ~np.isfinite(read)
+
+
+@lru_cache(maxsize=1)
+def road_words() -> dict[str, str]:
+    """Kind of street by the word that a map uses, from the same table as `ingest`."""
+    path = shipped("configs") / "city" / "tags.yaml"
+    book = yaml.safe_load(path.read_text(encoding="utf-8"))
+    streets = {**book["vector"]["streets"], **book["streets"]}
+    return {word: street["kind"] for word, street in streets.items() if word != "*"}
+
+
+def kind_of(layer: str, word: str) -> str | None:
+    """The kind that a word means in a layer: None where it is none of ours."""
+    word = word.strip().lower()
+    if layer == "roads":
+        return road_words().get(word, word if word in ("local",) else None)
+    if layer == "green":
+        return next((kind for kind, words in GREEN_WORDS.items() if word in words), None)
+    return word
+
+
+def alias_table() -> str:
+    """The table of other names as Markdown, for `docs/export.md`."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield "| layer | also called |"
+    yield "| --- | --- |"
+    for name, names in LAYER_NAMES.items():
+        yield f"| `{name}` | {_quoted(names, name)} |"
+    yield ""
+    yield "| column | of | also called |"
+    yield "| --- | --- | --- |"
+    for name, names in COLUMN_NAMES.items():
+        layers = [key for key, columns in LAYERS.items() if name in columns]
+        of = "all" if len(layers) in (0, len(LAYERS)) else ", ".join(layers)
+        yield f"| `{name}` | {of} | {_quoted(names, name)} |"
+    yield ""
+    yield "| kind of green | also called |"
+    yield "| --- | --- |"
+    for name, names in GREEN_WORDS.items():
+        yield f"| `{name}` | {_quoted(names, name)} |"
+
+
+def _quoted(names: tuple[str, ...], own: str) -> str:
+    return ", ".join(f"`{name}`" for name in names if name != own)

@@ -1,0 +1,256 @@
+"""Files of other people as plans: layers, columns and units by their many names, problems by id."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from fabricgen.errors import InputError
+from fabricgen.exchange import columns
+from fabricgen.exchange.place import check_place, working_crs
+from fabricgen.exchange.repair import (
+    SAFE_SHARE,
+    Record,
+    Say,
+    clip,
+    listed,
+    once,
+    part_overlaps,
+    tidy,
+)
+from fabricgen.exchange.tables import Table, read_tables
+from fabricgen.layout import MAX_HEIGHT_M
+from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, layer
+from fabricgen.surfaces import ROAD_KINDS, ROAD_WIDTH_M
+
+GREEN_RANK = {"grass": 0, "shrub": 1, "tree": 2}  # as seen from above
+KIND = {"roads": "local", "green": "grass"}  # where a feature says none
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Features of one layer of a plan, as they stand in one layer of a file."""
+
+    layer: str
+    rows: gpd.GeoDataFrame
+    ids: np.ndarray  # (N,) texts
+    table: Table
+
+
+def gather(path: Path, say: Say) -> dict[str, Plan]:
+    """The plans in a file or folder of any origin, by the names of their schemes.
+
+    Args:
+        path: Anything that `read_tables` reads.
+        say: Hears what was changed, filled or left out, with ids.
+
+    Raises:
+        FormatError: A file is not what its suffix says.
+        InputError: What it holds cannot be told, lies nowhere, or has no site.
+    """
+    pieces = [piece for table in read_tables(path) for piece in _pieces(table)]
+    for piece in pieces:
+        check_place(piece.rows, piece.ids, piece.layer)
+    sites = [piece for piece in pieces if piece.layer == "site"]
+    if not sites:
+        raise InputError("holds no site", "add its polygon in a layer `site`")
+    crs = working_crs([sites[0].rows, *(p.rows for p in pieces)], sites[0].table.crs)
+    records: dict[str, list[Record]] = {name: [] for name in ("site", *LAYERS)}
+    for piece in pieces:
+        records[piece.layer] += _records(_moved(piece, crs, say), say)
+    tidied = {name: tidy(rows, name, say) for name, rows in records.items()}
+    schemes = list(dict.fromkeys(row["scheme"] or path.stem for row in tidied["site"]))
+    return {name: _plan(name, tidied, crs, say=say, alone=path.stem) for name in schemes}
+
+
+def _pieces(table: Table) -> list[Piece]:
+    """A layer of a file by the layers of a plan that it holds.
+
+    Raises:
+        InputError: It cannot be told which.
+    """
+    headers = [str(name) for name in table.rows.columns if name != table.rows.geometry.name]
+    if table.rows.empty:
+        return []
+    own = columns.layer_of(table.name)
+    named = columns.find(headers, "layer", short=table.short)
+    values = table.rows[named[0][0]].astype(str) if named else pd.Series(dtype=object)
+    layers = values.map(columns.layer_of)
+    known = ", ".join(columns.LAYER_NAMES)
+    if layers.notna().any():
+        for row in np.flatnonzero(layers.isna()):
+            name = _ids(table.rows, table)[row]
+            raise InputError(f"{name}: layer '{values.iloc[row]}'", f"give one of {known}")
+        parts = [(str(name), table.rows[layers == name]) for name in layers.unique()]
+    elif own or _guess(table, headers):
+        parts = [(own or _guess(table, headers), table.rows)]
+    else:
+        raise InputError(
+            f"layer {table.name}: it does not say what it holds",
+            f"name it, or its features in a column `layer`, {known}",
+        )
+    return [Piece(name, rows, _ids(rows, table), table) for name, rows in parts]
+
+
+def _guess(table: Table, headers: list[str]) -> str:
+    """The layer that columns give away: heights stand on buildings, widths along streets."""
+    dimensions = set(shapely.get_dimensions(table.rows.geometry.dropna().to_numpy()))
+
+    def has(*names: str) -> bool:
+        return any(columns.find(headers, name, short=table.short) for name in names)
+
+    if dimensions == {2} and has("height_m", "floors"):
+        return "buildings"
+    return "roads" if dimensions == {1} and has("kind", "width_m") else ""
+
+
+def _ids(rows: gpd.GeoDataFrame, table: Table) -> np.ndarray:
+    """Each feature's id, or its number in the file."""
+    own = columns.find([str(c) for c in rows.columns], "id", short=table.short)
+    ids = [str(index + 1) for index in rows.index]
+    if own:
+        said = rows[own[0][0]]
+        ids = [number if _blank(one) else _word(one) for number, one in zip(ids, said, strict=True)]
+    return np.array(ids, dtype=object)
+
+
+def _blank(value: object) -> bool:
+    return bool(pd.isna(value)) or str(value).strip() == ""
+
+
+def _word(value: object) -> str:
+    """A value as text; a whole number without the decimals that a missing neighbor gives it."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value).strip()
+
+
+def _moved(piece: Piece, crs: str, say: Say) -> Piece:
+    """Its features in the CRS of the plan."""
+    if piece.rows.crs == crs:
+        return piece
+    if piece.table.crs is None:
+        say(f"{piece.layer}: brought from {piece.rows.crs.to_string()} to {crs}")
+    return replace(piece, rows=piece.rows.to_crs(crs))
+
+
+def _records(piece: Piece, say: Say) -> list[Record]:
+    """Features with the columns of a plan."""
+    names = ("scheme", *LAYERS.get(piece.layer, ()))
+    found = {
+        name: _text(piece, name) if name in (*TEXT_COLUMNS, "scheme") else _number(piece, name, say)
+        for name in names
+        if name not in ("id", "kind", "footprint_m2")
+    }
+    if "kind" in names:
+        found["kind"] = _kinds(piece, say)
+    if piece.layer == "roads":
+        found["width_m"] = _widths(piece, found, say)
+    if piece.layer == "buildings":
+        found["use"] = ["" if use.lower() in ("yes", "building") else use for use in found["use"]]
+        bare = np.isnan(found["height_m"]) & np.isnan(found["floors"])
+        if bare.any():
+            say(f"buildings {listed(piece.ids[bare])}: neither height nor floors, left unknown")
+    shapes = piece.rows.geometry.to_numpy()
+    return [
+        {"id": piece.ids[n], "geometry": shapes[n], **{key: found[key][n] for key in found}}
+        for n in range(len(shapes))
+    ]
+
+
+def _columns(piece: Piece, name: str) -> list[tuple[pd.Series, str]]:
+    headers = [str(one) for one in piece.rows.columns if one != piece.rows.geometry.name]
+    found = columns.find(headers, name, short=piece.table.short)
+    return [(piece.rows[header], unit) for header, unit in found]
+
+
+def _text(piece: Piece, name: str) -> list[str]:
+    made = [""] * len(piece.rows)
+    for values, _ in _columns(piece, name):
+        made = [
+            old or ("" if _blank(new) else _word(new))
+            for old, new in zip(made, values, strict=True)
+        ]
+    return made
+
+
+def _number(piece: Piece, name: str, say: Say) -> np.ndarray:
+    """(N,) numbers; the first column that says one counts.
+
+    Raises:
+        InputError: A number below 0 or beyond what can stand.
+    """
+    made, odd = np.full(len(piece.rows), np.nan), np.zeros(len(piece.rows), dtype=bool)
+    for values, unit in _columns(piece, name):
+        read, unreadable = columns.numbers(values, name, unit)
+        made, odd = np.where(np.isnan(made), read, made), odd | unreadable
+    odd &= np.isnan(made)
+    if odd.any():
+        say(f"{piece.layer} {listed(piece.ids[odd])}: {name} is no number, left unknown")
+    for row in np.flatnonzero((made < 0) | (made > MAX_HEIGHT_M)):
+        raise InputError(
+            f"{piece.layer} {piece.ids[row]}: {name} is {made[row]:g}",
+            f"give 0 to {MAX_HEIGHT_M:g}, or none where it is not known",
+        )
+    if (made == 0).any():
+        say(f"{piece.layer} {listed(piece.ids[made == 0])}: {name} is 0, left unknown")
+    return np.where(made == 0, np.nan, made)
+
+
+def _kinds(piece: Piece, say: Say) -> list[str]:
+    """Kinds of ours for the words of a file.
+
+    Raises:
+        InputError: A green area of a kind that is none of ours.
+    """
+    words = _text(piece, "kind")
+    kinds = [columns.kind_of(piece.layer, word) if word else None for word in words]
+    default = KIND.get(piece.layer)
+    if default is None:
+        return words
+    missing = np.array([kind is None for kind in kinds], dtype=bool)
+    for row in np.flatnonzero(missing):
+        if piece.layer == "green" and words[row]:
+            raise InputError(
+                f"green {piece.ids[row]}: kind is '{words[row]}'",
+                f"give {', '.join(columns.GREEN_WORDS)}",
+            )
+    if missing.any():
+        say(f"{piece.layer} {listed(piece.ids[missing])}: kind not known, counted as {default}")
+    return [default if kind is None else kind for kind in kinds]
+
+
+def _widths(piece: Piece, found: dict[str, Sequence], say: Say) -> np.ndarray:
+    """Widths, by kind where none is given."""
+    usual = np.array([ROAD_WIDTH_M[ROAD_KINDS.index(kind)] for kind in found["kind"]])
+    missing = np.isnan(found["width_m"])
+    if missing.any():
+        say(f"roads {listed(piece.ids[missing])}: no width, that of their kind taken")
+    return np.where(missing, usual, found["width_m"])
+
+
+def _plan(name: str, records: dict[str, list[Record]], crs: str, *, say: Say, alone: str) -> Plan:
+    """One scheme out of all features."""
+
+    def mine(key: str) -> list[Record]:
+        return [row for row in records[key] if (row["scheme"] or alone) == name]
+
+    sites = [row["geometry"] for row in mine("site")]
+    site = sites[0] if len(sites) == 1 else shapely.MultiPolygon(sites)
+    if not site.is_valid:
+        site = shapely.union_all(sites)
+    tables = {}
+    for key in LAYERS:
+        rows = clip(once(mine(key), key, say), key, site, say=say)
+        if key == "buildings":
+            rows = part_overlaps(rows, key, rank=lambda _: 0, share=SAFE_SHARE, say=say)
+            rows = [{**row, "footprint_m2": row["geometry"].area} for row in rows]
+        if key == "green":
+            rows = part_overlaps(
+                rows, key, rank=lambda row: GREEN_RANK[row["kind"]], share=1.0, say=say
+            )
+        tables[key] = layer(key, crs, rows)
+    return Plan(site, crs, **tables)
