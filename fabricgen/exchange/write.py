@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fabricgen.errors import InputError
+from fabricgen.exchange.cityjson import write_cityjson
+from fabricgen.exchange.dxf import write_dxf
 from fabricgen.exchange.geojson import write_geojson
 from fabricgen.exchange.geoparquet import write_geoparquet
 from fabricgen.exchange.gpkg import write_schemes
@@ -46,6 +48,14 @@ def _geojson(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) ->
     write_geojson(plan, path, scheme=scheme, meta=meta)
 
 
+def _dxf(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> Remarks:
+    return write_dxf(plan, path, scheme=scheme, meta=meta)
+
+
+def _cityjson(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> Remarks:
+    return write_cityjson(plan, path, scheme=scheme, meta=meta)
+
+
 def _geoparquet(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
     write_geoparquet(plan, path, scheme=scheme, meta=meta)
 
@@ -55,4 +65,6 @@ WRITERS: dict[str, Write] = {
     ".gpkg": _gpkg,
     ".geojson": _geojson,
     ".parquet": _geoparquet,
+    ".dxf": _dxf,
+    ".city.json": _cityjson,
 }
