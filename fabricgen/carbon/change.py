@@ -42,22 +42,26 @@ def change_of(site: Site) -> Change:
     """Equation 6.14: a building stays if there was one and its height changes by under 1.5 m.
 
     `Site.change` remembers it. The step is a logistic scaled to 1 at equal height; 3 m off it lets
-    0.25 % through. Without a state before all is new.
+    0.25 % through. Without a state before, or on a site that is cleared, all is new.
     """
     share = site.design.cover[:, BUILDING]
     floors = site.design.floors
     kept, lost = torch.zeros_like(share), None
     if site.base is not None and site.knows(BUILDING):
         stood = site.base.cover[:, BUILDING]
-        apart = smooth_abs(site.design.height_m - site.base.height_m, 0.01)
-        at_zero = torch.sigmoid(torch.tensor(KEEP_WITHIN_M / KEEP_SOFTNESS_M))
-        same = torch.sigmoid((KEEP_WITHIN_M - apart) / KEEP_SOFTNESS_M) / at_zero.to(share)
-        kept = stood * share * same
+        if not site.measures.cleared:
+            kept = stood * share * _same_height(site.design.height_m, site.base.height_m)
         lost = site.field((stood - kept) * site.base.floors)
     fresh = share - kept
     new = fresh * floors
     tall = new * torch.nn.functional.softplus(floors - TALL_STOREYS)
     return Change(fresh, site.field(new), site.field(tall), site.field(kept * floors), lost)
+
+
+def _same_height(height_m: Tensor, before_m: Tensor) -> Tensor:
+    apart_m = smooth_abs(height_m - before_m, 0.01)
+    at_zero = torch.sigmoid(torch.tensor(KEEP_WITHIN_M / KEEP_SOFTNESS_M))
+    return torch.sigmoid((KEEP_WITHIN_M - apart_m) / KEEP_SOFTNESS_M) / at_zero.to(height_m)
 
 
 def kept_share(site: Site) -> Tensor | None:

@@ -31,6 +31,8 @@ class Measures:
         intensive_lawn_share: Of grass, how much is kept like a sports field. Of what is neither
             this nor meadow, the hotels' share of floor area is too; the rest is standard lawn.
         meadow_share: Of grass, how much is mown once or twice a year.
+        cleared: All buildings of today are taken down. Else one that the plan draws at the place
+            and height of one that stands counts as kept.
         park_access: Count car trips that a new park within 300 m of dwellings saves.
 
     Raises:
@@ -47,6 +49,7 @@ class Measures:
     microclimate: str = "avoided"
     intensive_lawn_share: float = 0.0
     meadow_share: float = 0.0
+    cleared: bool = False
     park_access: bool = False
 
     def __post_init__(self) -> None:

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from fabricgen.carbon import Region
 from fabricgen.design.brief import Brief
 from fabricgen.design.conditions import conditions_of, cut_streets
+from fabricgen.design.counting import Counting
 from fabricgen.design.objective import SteeringSettings
 from fabricgen.design.site import Site
 from fabricgen.design.steer import lay_ground, steer_boxes
@@ -51,7 +51,7 @@ class Part:
     site: Site
     brief: Brief
     models: Models
-    region: Region
+    counting: Counting
     settings: LoopSettings
     seed: int  # of the run
     first: int
@@ -92,7 +92,7 @@ def draft(part: Part, on_step: OnStep) -> list[Draft]:
     proposal = cascade.propose(
         part.models, conditions, fixed_streets=keep, rng=rng, settings=settings.sampler
     )
-    steered = {"region": part.region, "rng": rng} | {
+    steered = {"counting": part.counting, "rng": rng} | {
         "sampler": settings.sampler, "steering": settings.steering
     }  # fmt: skip
     proposal, conditions = steer_boxes(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fabricgen import carbon
 from fabricgen.carbon.factors import read_own
 from fabricgen.carbon.regions import Region, with_factors
+from fabricgen.carbon.surroundings import Sunlight
 from fabricgen.design.brief import Brief
 from fabricgen.design.conditions import surroundings_of
+from fabricgen.design.counting import Counting
 from fabricgen.design.drafts import Draft, LoopSettings, Part, draft, split
 from fabricgen.design.rank import rank
 from fabricgen.design.scheme import Scheme, Unmet
@@ -20,7 +22,6 @@ from fabricgen.design.workers import one_thread, share
 from fabricgen.errors import InputError
 from fabricgen.files import shipped
 from fabricgen.generator.checkpoint import Models, load
-from fabricgen.layout import Layout
 from fabricgen.steps import OnStep, quiet
 
 
@@ -82,9 +83,12 @@ def run(
             raise InputError("no context", "give the city extract or tile store around the site")
         site = read_site(Path(site), context=Path(context))
     region = _region_of(site, settings)
+    around = surroundings_of(site)
+    counting = Counting(region, around, Sunlight(site.lon_lat[1], site.frame.angle_deg))
+    steering = replace(counting, sunlight=replace(counting.sunlight, quick=True))
     models = load(weights_path(settings.weights))
     parts = [
-        Part(site, brief, models, region, settings, seed, first, some)
+        Part(site, brief, models, steering, settings, seed, first, some)
         for first, some in split(count)
     ]
     total = sum(part.steps for part in parts)
@@ -96,8 +100,7 @@ def run(
 
     with one_thread():
         drafts = share(draft, parts, workers=settings.workers, on_step=hear)
-        around = surroundings_of(site)
-        schemes = [_judge(one, parts[0], around) for some in drafts for one in some]
+        schemes = [_judge(one, parts[0], counting) for some in drafts for one in some]
     on_step(total, total, "ranked")
     return Run(rank(schemes), site, brief, region.name, models, settings)
 
@@ -117,11 +120,11 @@ def weights_path(name: str) -> Path:
     return path if path.suffix == ".safetensors" else shipped("checkpoints") / f"{name}.safetensors"
 
 
-def _judge(drafted: Draft, part: Part, around: Layout) -> Scheme:
+def _judge(drafted: Draft, part: Part, counting: Counting) -> Scheme:
     """A drawn plan scored, with the asks that it misses."""
     site, brief = part.site, part.brief
     judged, layout = score(
-        drafted.plan, site.frame, region=part.region, surroundings=around, draws=DRAWS
+        drafted.plan, site.frame, counting, surroundings=counting.today, draws=DRAWS
     )
     unmet = tuple(
         Unmet(

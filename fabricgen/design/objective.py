@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fabricgen import carbon
-from fabricgen.carbon import Region
+from fabricgen.design.counting import Counting
 from fabricgen.form.indicators import of_layout
 from fabricgen.generator.proposal import Guide
 from fabricgen.layout import Layout
@@ -35,12 +34,12 @@ class SteeringSettings:
 
 
 def energy_of(
-    *, region: str | Region, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
+    counting: Counting, *, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
 ) -> Callable[[Layout], Tensor]:
     """An energy of soft layouts.
 
     Args:
-        region: A carbon region, or its name.
+        counting: How carbon is counted.
         inside: The site, (B, H, W) bool.
         targets: Floor area ratio and coverage to hold, (B, 2).
         carbon_weight: 0 leaves the brief alone.
@@ -56,7 +55,7 @@ def energy_of(
         miss = ((got - targets) / targets.clamp(min=1e-3)).square().sum(dim=1)
         total = 50 * miss
         if carbon_weight:
-            ledger = carbon.evaluate(layout, region=region, inside=inside)
+            ledger = counting.ledger(layout, inside)
             floor_m2 = (targets[:, 0] * form["site_area_m2"]).clamp(min=1.0)
             per_floor = ledger.net_kgco2e_per_year / floor_m2
             total = total + carbon_weight * per_floor / TYPICAL_KGCO2E_PER_M2_YEAR
@@ -65,7 +64,7 @@ def energy_of(
     return energy
 
 
-def ground_cost(layout: Layout, *, region: str | Region, inside: Tensor) -> Tensor:
+def ground_cost(layout: Layout, counting: Counting, *, inside: Tensor) -> Tensor:
     """Net carbon of one more square meter of each surface, (B, 8, H, W) [kgCO2e/m2/yr].
 
     The gradient of the evaluator with respect to the shares: all that the tilt of generator.md
@@ -73,7 +72,7 @@ def ground_cost(layout: Layout, *, region: str | Region, inside: Tensor) -> Tens
     """
     cover = layout.cover.detach().requires_grad_()
     soft = Layout(cover, layout.height_m, layout.allowed, layout.height_known, layout.pixel_m)
-    net = carbon.evaluate(soft, region=region, inside=inside).net_kgco2e_per_year
+    net = counting.ledger(soft, inside).net_kgco2e_per_year
     (slope,) = torch.autograd.grad(net.sum(), cover)
     return slope / layout.pixel_m**2
 

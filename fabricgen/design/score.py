@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from fabricgen import carbon
-from fabricgen.carbon import Region
+from fabricgen.design.counting import Counting
+from fabricgen.design.green_score import green_indicators
 from fabricgen.design.scheme import Score
 from fabricgen.form.indicators import of_plan
 from fabricgen.layout import Frame, Layout, compose
 from fabricgen.plan import Plan, rasterize
 
 DRAWS = 256  # of every factor; the same draws for every plan, so that plans can be compared
-HORIZON_YEARS = 60
 
 
 def score(
     plan: Plan,
     frame: Frame,
+    counting: Counting,
     *,
-    region: str | Region,
     surroundings: Layout | None = None,
     draws: int = DRAWS,
 ) -> tuple[Score, Layout]:
@@ -26,7 +25,7 @@ def score(
     Args:
         plan: What is judged.
         frame: A grid that holds the site.
-        region: A carbon region, or its name.
+        counting: How carbon is counted.
         surroundings: What stands around, (1, 8, rows, cols), so that walls at the site's edge
             are seen as they are; None: nothing does.
         draws: Random draws of every factor for the range of net.
@@ -37,8 +36,7 @@ def score(
     drawn = rasterize(plan, frame)
     inside = drawn.allowed > 0  # (1, rows, cols)
     layout = drawn if surroundings is None else compose(inside, drawn, surroundings)
-    ledger = carbon.evaluate(
-        layout, region=region, inside=inside, horizon_years=HORIZON_YEARS, draws=draws
-    )
+    ledger = counting.ledger(layout, inside, draws=draws)
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
-    return Score(of_plan(plan), ledger, (low, middle, high)), layout
+    green = green_indicators(layout, inside, ledger, region=counting.region)
+    return Score(of_plan(plan) | green, ledger, (low, middle, high)), layout

@@ -9,9 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fabricgen import carbon
-from fabricgen.carbon import Region
 from fabricgen.design.brief import Brief
+from fabricgen.design.counting import Counting
 from fabricgen.design.objective import SteeringSettings, energy_of, ground_cost, hold
 from fabricgen.form.indicators import STOREY_M, of_layout
 from fabricgen.generator import cascade
@@ -40,7 +39,7 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     brief: Brief,
     count: int,
     *,
-    region: Region,
+    counting: Counting,
     rng: torch.Generator,
     sampler: SamplerSettings,
     steering: SteeringSettings,
@@ -54,7 +53,7 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
         conditions: What they were told.
         brief: Floor area and coverage to hold.
         count: Schemes to keep.
-        region: Carbon region.
+        counting: How carbon is counted.
         rng: Source of chance.
         sampler: How boxes are drawn.
         steering: How hard carbon pulls.
@@ -68,7 +67,7 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     targets = _targets(proposal, conditions, brief)
     proposal = replace(proposal, boxes=_fit_floors(proposal.boxes, targets, inside, conditions))
     guide = energy_of(
-        region=region, inside=inside, targets=targets, carbon_weight=float(steering.guided)
+        counting, inside=inside, targets=targets, carbon_weight=float(steering.guided)
     )
     energy = _energy(guide, proposal, conditions)
     best = energy.reshape(count, -1).argmin(dim=1)
@@ -79,10 +78,10 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
 
     # The costliest parts anew, then all groups down the gradient; only what gains is kept.
     inside, targets, energy = conditions.editable, targets[index], energy[index]
-    guide = energy_of(region=region, inside=inside, targets=targets)
+    guide = energy_of(counting, inside=inside, targets=targets)
     for turn in range(steering.rounds):
         say(f"drawing the costliest parts anew, round {turn + 1} of {steering.rounds}")
-        leave = _costliest(proposal, conditions, region=region, share=steering.redraw_share)
+        leave = _costliest(proposal, conditions, counting, share=steering.redraw_share)
         other = cascade.redraw(models, proposal, leave, conditions, rng=rng, settings=sampler)
         fitted = _fit_floors(_with_floors(other.boxes), targets, inside, conditions)
         proposal, energy = _better(
@@ -141,12 +140,12 @@ def _fit_floors(boxes: Boxes, targets: Tensor, inside: Tensor, conditions: Condi
 
 
 def _costliest(
-    proposal: Proposal, conditions: Conditions, *, region: Region, share: float
+    proposal: Proposal, conditions: Conditions, counting: Counting, *, share: float
 ) -> Tensor:
     """Groups of boxes with the highest net carbon per floor area, up to a share of it, (B, N)."""
     layout = _soft(proposal, conditions)
     with torch.no_grad():
-        ledger = carbon.evaluate(layout, region=region, inside=conditions.editable)
+        ledger = counting.ledger(layout, conditions.editable)
         net = ledger.map("emission") - ledger.map("sink")  # (B, H, W)
     boxes, groups = proposal.boxes, groups_of(proposal.boxes)
     cell = (boxes.geometry[..., :2] / conditions.context.pixel_m).long()
@@ -183,7 +182,7 @@ def lay_ground(
     conditions: Conditions,
     brief: Brief,
     *,
-    region: Region,
+    counting: Counting,
     rng: torch.Generator,
     sampler: SamplerSettings,
     steering: SteeringSettings,
@@ -193,7 +192,7 @@ def lay_ground(
     told = conditions.with_segments(streets)
     pull = None
     if steering.guided:
-        cost = ground_cost(_soft(proposal, conditions), region=region, inside=conditions.editable)
+        cost = ground_cost(_soft(proposal, conditions), counting, inside=conditions.editable)
         pull = -steering.ground_pull * (cost - cost.mean(dim=1, keepdim=True))
     tilt = _tilt_of(brief, pull, steering.keep_access_share)
     log_p = cascade.draw_ground(

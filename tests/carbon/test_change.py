@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fabricgen.carbon.change import change_of, kept_share
+from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.site import make_site
 from fabricgen.surfaces import BUILDING, GRASS
 
@@ -41,3 +44,12 @@ def test_the_share_that_stays_is_of_floor_area(hard):
     before, after = hard(block((5, 15))), hard(block((5, 25)))
     site, _ = make_site(after, context=before, inside=None, usual_height_m=9.0)
     assert float(kept_share(site)) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_on_a_site_that_is_cleared_nothing_stays(hard):
+    before, after = hard(block((5, 15)), 12.0), hard(block((5, 15)), 12.0)
+    site, _ = make_site(after, context=before, inside=None, usual_height_m=9.0)
+    change = change_of(replace(site, measures=Measures(cleared=True)))
+    whole = float(site.floor_area.total)
+    found = [change.new_floor, change.kept_floor, change.lost_floor]
+    assert [float(f.total) for f in found] == pytest.approx([whole, 0.0, whole])
