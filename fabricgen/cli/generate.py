@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,8 +32,12 @@ COLUMNS = {
 def generate(
     overrides: Overrides = None,
     *,
-    site: Annotated[Path, typer.Option("--site", help="File with the site's polygon(s).")],
-    context: Annotated[Path, typer.Option("--context", help="City extract, or a tile store.")],
+    site: Annotated[
+        Path, typer.Option("--site", exists=True, help="File with the site's polygon(s).")
+    ],
+    context: Annotated[
+        Path, typer.Option("--context", exists=True, help="City extract, or a tile store.")
+    ],
     count: Annotated[int | None, typer.Option("--count", help="Schemes to hand over.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of every random choice.")] = None,
     out: Out = Path("outputs/schemes"),
@@ -66,15 +70,17 @@ def draw(
 ) -> None:
     """Runs the loop, writes the folder and shows its scores; what `generate` and `demo` share."""
     from ..design import Brief, LoopSettings, run
-    from ..files import prepare_output
+    from ..files import check_replaceable, prepare_output
     from ..provenance import Start
     from ..report import record_of, write_results
+    from ..report.results import MARK
     from ..settings import fill
 
     start = Start()
     names = [field.name for field in fields(LoopSettings)]
     chosen = fill(LoopSettings, {name: settings[name] for name in names if name in settings})
     brief = Brief.read(settings["brief"])
+    check_replaceable(out, mark=MARK)
     prepare_output(out.parent, free_mb=50)
     with console.progress(verb) as on_step:
         made = run(
@@ -90,12 +96,37 @@ def draw(
         write_results(made, out, record=record)
     with (out / "scores.csv").open(encoding="utf-8", newline="") as source:
         rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(source)]
-    region = record["region"]
-    text = (
-        f"{console.table(rows, COLUMNS)}\ncarbon region: {region}\n"
-        f"written to {out}; open {out / 'report.html'}"
-    )
-    console.show({"out": str(out), "region": region, "schemes": rows}, text=text)
+    region, unmet = record["region"], record["unmet"]
+    lines = [
+        console.table(rows, COLUMNS),
+        *unmet_lines(unmet),
+        f"carbon region: {region}",
+        f"written to {out}; open {out / 'report.html'}",
+    ]
+    document = {"out": str(out), "region": region, "schemes": rows, "unmet": unmet}
+    console.show(document, text="\n".join(lines))
+
+
+def unmet_lines(unmet: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """One line for each ask that schemes miss: what was asked, what was got, and why.
+
+    Args:
+        unmet: As in `run.json`: misses (`name`, `asked`, `nearest`, `why`) by scheme.
+    """
+    by_ask: dict[str, list[Mapping[str, Any]]] = {}
+    for misses in unmet.values():
+        for miss in misses:
+            by_ask.setdefault(miss["name"], []).append(miss)
+    lines = []
+    for name, misses in by_ask.items():
+        got = sorted(miss["nearest"] for miss in misses)
+        span = f"{got[0]:.3g}" if len(got) == 1 else f"{got[0]:.3g} to {got[-1]:.3g}"
+        schemes = "1 scheme" if len(got) == 1 else f"{len(got)} schemes"
+        first = misses[0]
+        lines.append(
+            f"not met by {schemes}: {name}, asked {first['asked']}, got {span}; {first['why']}"
+        )
+    return lines
 
 
 def _value(text: str) -> int | float | str | None:

@@ -126,11 +126,11 @@ def test_an_exit_that_lightning_raises_after_ctrl_c_is_ctrl_c(ending, monkeypatc
         (["demo", "far"], "'far' is not a setting; write key=value, such as brief.far=2.0"),
         (["demo", "--config-dir", "none"], "--config-dir none: no such folder; give a folder"),
         (
-            ["generate", "--site", "s", "--context", "c", "--settings", "run.json", "seed=3"],
+            ["generate", "--site", ".", "--context", ".", "--settings", "run.json", "seed=3"],
             "--settings repeats a run as it was and takes no overrides; leave out either",
         ),
         (
-            ["generate", "--site", "s", "--context", "c", "--settings", "none.json"],
+            ["generate", "--site", ".", "--context", ".", "--settings", "none.json"],
             "none.json: no such file; give the run.json of a run",
         ),
     ],

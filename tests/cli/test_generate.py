@@ -15,6 +15,10 @@ SCORES = (
     "emission_kgco2e_per_year,sink_kgco2e_per_year,avoided_kgco2e_per_year,net_kgco2e_per_year\n"
     "s2,1,7,2.001,0.31,0.4,18.2,12345.6,100000,2000,0,98000\n"
 )
+UNMET = {
+    "s1": [{"name": "far", "asked": "3", "nearest": 2.5011, "why": "floors are whole"}],
+    "s2": [{"name": "far", "asked": "3", "nearest": 2.001, "why": "floors are whole"}],
+}
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,25 @@ def asked(monkeypatch):
     design, report = ModuleType("fabricgen.design"), ModuleType("fabricgen.report")
     design.Brief = type("Brief", (), {"read": staticmethod(dict)})
     design.LoopSettings, design.run = LoopSettings, run
-    report.record_of = lambda made, **facts: {"region": "fi", **facts}
+    report.record_of = lambda made, **facts: {"region": "fi", "unmet": UNMET, **facts}
     report.write_results = write_results
     monkeypatch.setitem(sys.modules, "fabricgen.design", design)
     monkeypatch.setitem(sys.modules, "fabricgen.report", report)
+    results = ModuleType("fabricgen.report.results")
+    results.MARK = "run.json"
+    monkeypatch.setitem(sys.modules, "fabricgen.report.results", results)
     return calls
 
 
+def places(folder):
+    """Options that name a site and a context which are there."""
+    for name in ("s.gpkg", "c.pbf"):
+        (folder / name).touch()
+    return ["--site", str(folder / "s.gpkg"), "--context", str(folder / "c.pbf")]
+
+
 def test_options_and_overrides_reach_the_loop(asked, tmp_path):
-    words = ["generate", "--site", "s.gpkg", "--context", "c.pbf", "--out", str(tmp_path / "o")]
+    words = ["generate", *places(tmp_path), "--out", str(tmp_path / "o")]
     words += ["--count", "3", "--seed", "7", "brief.far=2.0", "brief.green_ratio=[0.3,0.5]"]
     assert main([*words, "region=fi"]) == 0
     (call,) = asked
@@ -70,11 +84,12 @@ def test_the_demo_is_generate_with_the_files_of_the_package(asked, tmp_path):
 
 def test_the_table_shows_the_scores_that_were_written(asked, tmp_path, capsys):
     main(["demo", "--out", str(tmp_path / "o")])
-    head, row, region, where = capsys.readouterr().out.splitlines()
+    head, row, missed, region, where = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["rank", "scheme", "far"]
     assert row.split() == [
         "1", "s2", "2.00", "0.31", "0.40", "18.2", "12,346", "100,000", "2,000", "98,000",
     ]  # fmt: skip
+    assert missed == "not met by 2 schemes: far, asked 3, got 2 to 2.5; floors are whole"
     assert region == "carbon region: fi"
     assert where == f"written to {tmp_path / 'o'}; open {tmp_path / 'o' / 'report.html'}"
 
@@ -83,12 +98,24 @@ def test_with_json_the_scores_are_one_document(asked, tmp_path, capsys):
     main(["demo", "--out", str(tmp_path / "o"), "--json"])
     document = json.loads(capsys.readouterr().out)
     assert document["schemes"][0]["net_kgco2e_per_year"] == 98000
+    assert document["unmet"] == UNMET
+
+
+def test_what_is_not_there_or_not_ours_is_refused_before_any_work(asked, tmp_path, capsys):
+    words = ["generate", *places(tmp_path), "--out", str(tmp_path / "o")]
+    assert main([*words, "--site", str(tmp_path / "none.gpkg")]) == 2
+    said = capsys.readouterr().err
+    assert "'--site'" in said and "none.gpkg' does not exist; see fabricgen generate" in said
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "photo.jpg").touch()
+    assert main(words) == 2 and not asked
+    assert "holds other files, which would be replaced; choose" in capsys.readouterr().err
 
 
 def test_the_settings_of_a_run_can_be_repeated(asked, tmp_path):
     settings = {"brief": {"far": 1.5}, "count": 2, "seed": 5, "region": "se", "streets": "keep"}
     (tmp_path / "run.json").write_text(json.dumps({"settings": settings}))
-    words = ["generate", "--site", "s", "--context", "c", "--out", str(tmp_path / "o")]
+    words = ["generate", *places(tmp_path), "--out", str(tmp_path / "o")]
     assert main([*words, "--settings", str(tmp_path / "run.json")]) == 0
     (call,) = asked
     assert call["settings"] == LoopSettings("se", "keep") and call["brief"] == {"far": 1.5}
