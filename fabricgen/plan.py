@@ -43,6 +43,9 @@ TEXT_COLUMNS = ("id", "source", "use", "kind")
 GREEN_KINDS = {"grass": GRASS, "shrub": SHRUB, "tree": TREE}
 OVERLAP_M2 = 0.01  # floating point dust between neighbors
 CROWN_M = 6.0  # crown of a tree that does not say
+# Samples along a pixel's edge. Odd: a wall along the grid never takes exactly half of a pixel,
+# which hardening would always build.
+SUBPIXELS = 5
 
 Shape = tuple[BaseGeometry, int, float]  # geometry in the CRS, allowed bits, height_m or NaN
 
@@ -212,7 +215,7 @@ def shapes_of(plan: Plan) -> list[Shape]:
     return shapes
 
 
-def rasterize(plan: Plan, frame: Frame, *, subpixels: int = 4) -> Layout:
+def rasterize(plan: Plan, frame: Frame, *, subpixels: int = SUBPIXELS) -> Layout:
     """A plan as drawn, (1, 8, rows, cols); outside the site there is no data.
 
     Args:
@@ -225,13 +228,15 @@ def rasterize(plan: Plan, frame: Frame, *, subpixels: int = 4) -> Layout:
     return paint([*ground, *shapes_of(plan), beyond], frame, ground=0, subpixels=subpixels)
 
 
-def site_mask(site: BaseGeometry, frame: Frame, *, subpixels: int = 4) -> torch.Tensor:
+def site_mask(site: BaseGeometry, frame: Frame, *, subpixels: int = SUBPIXELS) -> torch.Tensor:
     """Pixels at least half of which lie in the site, (rows, cols) bool."""
     layout = paint([(site, BIT[BARE], float("nan"))], frame, ground=0, subpixels=subpixels)
     return layout.allowed[0] > 0
 
 
-def paint(shapes: Iterable[Shape], frame: Frame, *, ground: int, subpixels: int = 4) -> Layout:
+def paint(
+    shapes: Iterable[Shape], frame: Frame, *, ground: int, subpixels: int = SUBPIXELS
+) -> Layout:
     """Paint shapes one over the other.
 
     A pixel less than half of which has data has none; otherwise its shares are those of the part

@@ -10,9 +10,18 @@ from shapely.geometry import LineString, Point, box
 
 from fabricgen.city.window import centred_frame
 from fabricgen.errors import PlanError
-from fabricgen.layout import Frame
-from fabricgen.plan import LAYERS, Plan, check_plan, empty_plan, layer, rasterize, site_mask
-from fabricgen.surfaces import BARE, BUILDING, GRASS, PAVED, ROAD, SURFACES, TREE, WATER
+from fabricgen.layout import Frame, harden
+from fabricgen.plan import (
+    LAYERS,
+    Plan,
+    check_plan,
+    empty_plan,
+    layer,
+    paint,
+    rasterize,
+    site_mask,
+)
+from fabricgen.surfaces import BARE, BIT, BUILDING, GRASS, PAVED, ROAD, SURFACES, TREE, WATER
 
 CRS = "EPSG:32635"
 X, Y = 385000.0, 6672000.0  # lower left corner of the site
@@ -69,7 +78,21 @@ def frame(*, x_m: float = X - 20, y_m: float = Y + 180) -> Frame:
 
 
 def areas(plan: Plan, where: Frame) -> dict[str, float]:
-    return dict(zip(SURFACES, rasterize(plan, where).area_m2()[0].tolist(), strict=True))
+    """Drawn by samples of 0.2 m, since the plan's edges are at half meters along the grid."""
+    drawn = rasterize(plan, where, subpixels=10)
+    return dict(zip(SURFACES, drawn.area_m2()[0].tolist(), strict=True))
+
+
+def test_a_wall_along_the_grid_never_takes_half_a_pixel():
+    """Hardening would build all such pixels: walls every 0.1 m, of which none is at a tie."""
+    bias = 0.0
+    for step in range(20):
+        shape = box(X, Y, X + 30 + step / 10, Y + 20)
+        drawn = paint([(shape, BIT[BUILDING], 9.0)], frame(), ground=BIT[GRASS])
+        assert not bool((drawn.cover[0, BUILDING] == 0.5).any())
+        hard_m2 = float(harden(drawn).area_m2()[0, BUILDING])
+        bias += hard_m2 / shape.area - 1
+    assert abs(bias / 20) < 0.01
 
 
 @pytest.mark.parametrize("angle_deg", [0.0, 17.0])

@@ -21,6 +21,7 @@ from fabricgen.cli import console
 from fabricgen.errors import FabricgenError, SettingsError
 
 COMMANDS = {
+    "agreement": "scores of plans against those of rasters made of them",
     "carbon": "speed of the evaluator, beside InVEST Urban Cooling",
     "energy": "modelled energy and emissions of buildings against their meters",
 }

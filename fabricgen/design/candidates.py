@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from fabricgen.carbon.factors import read_own
 from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import place_for
 from fabricgen.carbon.regions import Region, with_factors
+from fabricgen.carbon.surroundings import Sunlight
 from fabricgen.carbon.uncertainty import (
     DRAWS,
     Gap,
@@ -34,6 +34,7 @@ from fabricgen.design.scheme import Score
 from fabricgen.design.site import edge_angle_deg
 from fabricgen.errors import InputError
 from fabricgen.exchange import Raster, read_drawn
+from fabricgen.files import safe_name
 from fabricgen.form.indicators import STOREY_M, of_layout, of_plan
 from fabricgen.layout import SHARE_TOLERANCE, Frame, Layout
 from fabricgen.plan import Plan, rasterize
@@ -42,7 +43,6 @@ from fabricgen.steps import OnStep, quiet
 from fabricgen.surfaces import BUILDING
 
 PIXEL_M = 1.0  # of the grid that a plan is drawn on; finer than steering needs
-SUBPIXELS = 5  # odd, so that no pixel is half a building: hardening would always build it
 MAX_PIXELS = 4096 * 4096
 SAME_GRID_M = 1e-3  # corners of grids that are the same
 MARGIN_PX = 2  # of nothing around a plan, so that its outer walls are seen
@@ -196,10 +196,10 @@ def read_candidates(paths: Iterable[Path]) -> list[Candidate]:
         drawn = read_drawn(path)
         for scheme, thing in drawn.items():
             plain = path.stem if len(drawn) == 1 else f"{path.stem}-{scheme}"
-            name = _free(re.sub(r"[^\w.-]+", "-", plain).strip(".-") or "plan", taken)
+            name = _free(safe_name(plain), taken)
             taken.add(name.lower())
             try:
-                found.append(_candidate(thing, name=name, file=path.name))
+                found.append(candidate_of(thing, name=name, file=path.name))
             except InputError as err:
                 raise type(err)(f"{path.name}: {err.problem}", err.fix) from err
     return found
@@ -212,14 +212,19 @@ def _free(name: str, taken: set[str]) -> str:
     return next(f"{name}-{n}" for n in range(2, 10_000) if f"{name}-{n}".lower() not in taken)
 
 
-def _candidate(thing: Plan | Raster, *, name: str, file: str) -> Candidate:
+def candidate_of(thing: Plan | Raster, *, name: str, file: str) -> Candidate:
+    """A plan or a raster on the grid on which it is counted.
+
+    Raises:
+        InputError: Its site is too large for one grid.
+    """
     if isinstance(thing, Raster):
         where = np.argwhere(thing.inside[0].numpy()).mean(axis=0)
         place = thing.frame.to_world(*where)
         lon_lat = _degrees(thing.frame.crs, *place)
         return Candidate(name, file, thing.layout, thing.frame, thing.inside, None, lon_lat)
     frame = frame_of(thing)
-    drawn = rasterize(_with_storeys(thing), frame, subpixels=SUBPIXELS)
+    drawn = rasterize(_with_storeys(thing), frame)
     middle = thing.site.centroid
     lon_lat = _degrees(thing.crs, middle.x, middle.y)
     return Candidate(name, file, drawn, frame, drawn.allowed > 0, thing, lon_lat)
@@ -283,7 +288,7 @@ def _on_grid(before: Plan | Raster | None, candidate: Candidate) -> Layout | Non
     if isinstance(before, Plan):
         if before.crs != frame.crs:
             raise InputError(f"what stands today is in {before.crs}", f"bring it to {frame.crs}")
-        return rasterize(_with_storeys(before), frame, subpixels=SUBPIXELS)
+        return rasterize(_with_storeys(before), frame)
     apart = np.abs(np.subtract(before.frame.affine(), frame.affine())).max()
     same = (before.frame.rows, before.frame.cols) == (frame.rows, frame.cols)
     if before.frame.crs != frame.crs or not same or apart > SAME_GRID_M:
@@ -306,6 +311,7 @@ def judge(
     options = {
         "region": region, "inside": candidate.inside, "context": _on_grid(before, candidate),
         "use_mix": settings.use_mix, "measures": settings.measures,
+        "sunlight": Sunlight(candidate.lon_lat[1], candidate.frame.angle_deg),
     }  # fmt: skip
     more = {"horizon_years": settings.horizon_years, "year": settings.year}
     layout, heights_m, share = _fill(candidate, region)

@@ -1,8 +1,10 @@
 """A plan as pixels, both ways: the surface of each, the height on it, and where the site is.
 
 Two forms are read. Labels, as we write them: band 1 the surface, band 2 the height, band 3 the
-site, which may be missing. Shares: bands 1 to 8 the share of each surface in the order of
-`surfaces.SURFACES`, band 9 the height in meters; a pixel without any share has no data.
+site, which may be missing; behind these, where pixels hold several surfaces, eight bands of their
+shares in thousandths, which are then what counts. Shares alone: bands 1 to 8 the share of each
+surface in the order of `surfaces.SURFACES`, band 9 the height in meters; a pixel without any share
+has no data.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from fabricgen.surfaces import BIT, COLORS, LABELS, SURFACES
 
 NO_DATA = 255
 DECIMETER = 0.1
+SHARE_STEP = 1e-3  # of the bands of shares behind labels
+COLORED_BANDS = 2  # a TIFF of more has no place for a table of colors
 MAX_PIXELS = 8192 * 8192
 MIN_PIXEL_M, MAX_PIXEL_M = 0.1, 100.0  # what a layout may have
 SUM_TOLERANCE = 1e-2  # rounding of shares in a file
@@ -65,10 +69,11 @@ def read_geotiff(path: Path) -> Raster:
     if bands == len(SURFACES) + 1 and floating:
         layout = _of_shares(grid, frame.pixel_m, path.name)
         return Raster(layout, frame, _data(layout, path.name))
-    if bands in (2, 3):
-        layout = _of_labels(grid, scale, frame.pixel_m, path.name)
+    labels = bands - len(SURFACES) if bands > len(SURFACES) else bands
+    if labels in (2, 3) and not (floating and bands > labels):
+        layout = _of_labels(grid, scale, frame.pixel_m, path.name, shares=grid[labels:])
         inside = _data(layout, path.name)
-        return Raster(layout, frame, inside if bands == 2 else _site(grid[2], inside, path.name))
+        return Raster(layout, frame, inside if labels == 2 else _site(grid[2], inside, path.name))
     raise FormatError(
         f"{path.name}: has {bands} bands of {source.dtypes[0]}",
         "give surface and height as integers, or eight shares and the height as floats",
@@ -102,8 +107,10 @@ def _frame(source: rasterio.DatasetReader, name: str) -> Frame:
     )
 
 
-def _of_labels(grid: np.ndarray, scale: float, pixel_m: float, name: str) -> Layout:
-    """A hard layout from surface and height."""
+def _of_labels(
+    grid: np.ndarray, scale: float, pixel_m: float, name: str, *, shares: np.ndarray
+) -> Layout:
+    """A layout from surface and height; hard where there are no bands of shares."""
     surface = grid[0]
     odd = ~np.isin(surface, [*range(len(SURFACES)), NO_DATA])
     if odd.any():
@@ -116,12 +123,21 @@ def _of_labels(grid: np.ndarray, scale: float, pixel_m: float, name: str) -> Lay
     unknown = grid[1] == np.iinfo(np.uint16).max
     height = _heights(np.where(unknown, 0, grid[1] * scale), name)
     cover = (surface[None] == np.arange(len(SURFACES))[:, None, None]).astype(np.float32)
+    if len(shares):
+        cover = _whole(np.where(data, shares * SHARE_STEP, 0), name)
+        data = data & (cover.sum(axis=0) > 0)
     return _layout(cover, height, data & ~unknown, pixel_m)
 
 
 def _of_shares(grid: np.ndarray, pixel_m: float, name: str) -> Layout:
     """A soft layout from eight shares and the height."""
-    cover, height = grid[: len(SURFACES)], _heights(grid[-1], name)
+    height = _heights(grid[-1], name)
+    cover = _whole(grid[: len(SURFACES)], name)
+    return _layout(cover, height, cover.sum(axis=0) > 0, pixel_m)
+
+
+def _whole(cover: np.ndarray, name: str) -> np.ndarray:
+    """Shares held to sense, their rounding taken off: they sum to 1, or to 0 without data."""
     if not np.isfinite(cover).all() or (cover < 0).any():
         row, col = np.argwhere(~(np.isfinite(cover) & (cover >= 0)).all(axis=0))[0]
         raise FormatError(
@@ -137,7 +153,7 @@ def _of_shares(grid: np.ndarray, pixel_m: float, name: str) -> Layout:
             f"{name}: the surfaces sum to {total[row, col]:.3g} at row {row}, column {col}",
             "give eight shares that sum to 1, or all 0 for no data",
         )
-    return _layout(cover / np.where(data, total, 1), height, data, pixel_m)
+    return cover / np.where(data, total, 1)
 
 
 def _heights(height_m: np.ndarray, name: str) -> np.ndarray:
@@ -180,11 +196,12 @@ def _site(band: np.ndarray, data: Tensor, name: str) -> Tensor:
 def write_geotiff(
     layout: Layout, frame: Frame, path: Path, *, item: int = 0, inside: Tensor | None = None
 ) -> None:
-    """Write a layout as a GeoTIFF of two or three bands, whole or not at all.
+    """Write a layout as a GeoTIFF, whole or not at all.
 
-    Band 1 is the surface with the largest share (0 building … 7 bare, 255 no data), with colors and
-    names; band 2 is the height in decimeters (scale 0.1, 65535 unknown); band 3 is 1 on the site.
-    The grid may be turned.
+    Band 1 is the surface with the largest share (0 building … 7 bare, 255 no data), with names, and
+    with colors where there are but two bands; band 2 is the height in decimeters (scale 0.1, 65535
+    unknown); band 3 is 1 on the site. Where pixels hold several surfaces eight bands of shares
+    follow: the largest one alone would lose what is narrower than a pixel. The grid may be turned.
 
     Args:
         layout: What was drawn, say by `plan.rasterize`.
@@ -194,32 +211,41 @@ def write_geotiff(
         inside: The site among its surroundings, (H, W) bool; None leaves band 3 out.
     """
     cover = layout.cover[item].cpu().numpy()  # (8, H, W)
-    surface = np.where(cover.sum(axis=0) > 0, cover.argmax(axis=0), NO_DATA).astype(np.uint16)
+    seen = cover.sum(axis=0)
+    surface = np.where(seen > 0, cover.argmax(axis=0), NO_DATA)
     height = layout.height_m[item].cpu().numpy() / DECIMETER
     known = layout.height_known[item].cpu().numpy()
-    height_dm = np.where(known, np.rint(height), np.iinfo(np.uint16).max).astype(np.uint16)
+    bands = [
+        ("surface", "", 1.0, surface),
+        ("height", "m", DECIMETER, np.where(known, np.rint(height), np.iinfo(np.uint16).max)),
+    ]
+    if inside is not None:
+        bands.append(("site", "", 1.0, inside.cpu().numpy()))
+    if not np.isin(cover, (0, 1)).all():
+        thousandths = np.rint(cover / np.where(seen > 0, seen, 1) / SHARE_STEP)
+        bands += [
+            (f"share of {name}", "", SHARE_STEP, share)
+            for name, share in zip(SURFACES, thousandths, strict=True)
+        ]
     profile = {
         "driver": "GTiff",
         "width": frame.cols,
         "height": frame.rows,
-        "count": 2 if inside is None else 3,
+        "count": len(bands),
         "dtype": "uint16",
         "crs": CRS.from_user_input(frame.crs),
         "transform": Affine(*frame.affine()),
         "compress": "deflate",
         "photometric": "minisblack",
     }
+    names, units, scales, planes = zip(*bands, strict=True)
     with atomic_file(Path(path)) as part, rasterio.open(part, "w", **profile) as target:
-        target.write(surface, 1)
-        target.write(height_dm, 2)
-        names, units, scales = ["surface", "height"], ["", "m"], [1.0, DECIMETER]
-        if inside is not None:
-            target.write(inside.cpu().numpy().astype(np.uint16), 3)
-            names, units, scales = [*names, "site"], [*units, ""], [*scales, 1.0]
-        target.descriptions, target.units, target.scales = tuple(names), tuple(units), tuple(scales)
+        target.write(np.stack(planes).astype(np.uint16))
+        target.descriptions, target.units, target.scales = names, units, scales
         target.update_tags(1, **{f"CLASS_{k}": label for k, label in enumerate(LABELS)})
         target.update_tags(surfaces=",".join(SURFACES), no_data=str(NO_DATA))
-        target.write_colormap(1, {k: _rgba(color) for k, color in enumerate(COLORS)})
+        if len(bands) <= COLORED_BANDS:
+            target.write_colormap(1, {k: _rgba(color) for k, color in enumerate(COLORS)})
 
 
 def _rgba(color: str) -> tuple[int, int, int, int]:

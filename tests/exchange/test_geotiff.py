@@ -10,7 +10,7 @@ import torch
 
 from fabricgen.errors import FormatError, InputError, PlanError
 from fabricgen.exchange import read_drawn, read_geotiff, read_plan, write_geotiff, write_schemes
-from fabricgen.layout import Frame, harden
+from fabricgen.layout import Frame, Layout, harden
 from fabricgen.plan import rasterize
 from fabricgen.surfaces import BUILDING, COLORS, GRASS, WATER
 
@@ -38,7 +38,7 @@ def test_heights_are_in_decimeters_with_their_scale(raster):
     source, layout = raster
     height = source.read(2)
     known = layout.height_known[0].numpy()
-    assert source.scales == (1.0, 0.1)
+    assert source.scales[:2] == (1.0, 0.1)
     assert np.all(height[~known] == 65535)
     assert height[known] * 0.1 == pytest.approx(layout.height_m[0].numpy()[known], abs=0.051)
 
@@ -50,12 +50,17 @@ def test_the_turned_grid_and_its_crs_are_kept(raster):
     assert source.shape == (80, 90)
 
 
-def test_surfaces_have_colors_and_names(raster):
+def test_surfaces_have_names(raster):
     source, _ = raster
-    red, green, blue, _ = source.colormap(1)[WATER]
-    assert f"#{red:02x}{green:02x}{blue:02x}" == COLORS[WATER]
     assert source.tags(1)["CLASS_0"] == "Building"
     assert source.read(1)[0, 0] == 255
+
+
+def test_hard_surfaces_have_colors(tmp_path, plan):
+    write_geotiff(harden(rasterize(plan, FRAME)), FRAME, tmp_path / "01.tif")
+    with rasterio.open(tmp_path / "01.tif") as source:
+        red, green, blue, _ = source.colormap(1)[WATER]
+    assert f"#{red:02x}{green:02x}{blue:02x}" == COLORS[WATER]
 
 
 @pytest.fixture
@@ -96,6 +101,32 @@ def test_what_was_written_reads_back_with_its_frame_and_site(tmp_path, plan):
     assert (back.frame.crs, back.frame.pixel_m) == ("EPSG:32635", 2.0)
 
 
+def test_a_soft_layout_keeps_its_shares(tmp_path, plan):
+    layout = rasterize(plan, FRAME)
+    assert not layout.is_hard
+    for inside in (None, layout.allowed[0] > 0):
+        write_geotiff(layout, FRAME, tmp_path / "01.tif", inside=inside)
+        back = read_geotiff(tmp_path / "01.tif")
+        assert torch.allclose(back.layout.cover, layout.cover, atol=2e-3)
+        assert torch.equal(back.layout.allowed, layout.allowed)
+        assert torch.equal(back.inside, layout.allowed > 0)
+
+
+def test_shares_that_thousandths_cannot_hold_still_sum_to_one(tmp_path):
+    cover = torch.softmax(torch.randn(1, 8, 80, 90, generator=torch.Generator().manual_seed(1)), 1)
+    plane = torch.zeros(1, 80, 90)
+    layout = Layout(cover, plane, (plane + 255).to(torch.uint8), plane > 0)
+    write_geotiff(layout, FRAME, tmp_path / "01.tif")
+    back = read_geotiff(tmp_path / "01.tif").layout
+    assert torch.allclose(back.cover, cover, atol=3e-3) and back.is_complete
+
+
+def test_a_hard_layout_has_no_bands_of_shares(tmp_path, plan):
+    write_geotiff(harden(rasterize(plan, FRAME)), FRAME, tmp_path / "01.tif")
+    with rasterio.open(tmp_path / "01.tif") as source:
+        assert source.count == 2
+
+
 def test_without_a_site_band_all_that_has_data_counts(tmp_path, plan):
     layout = rasterize(plan, FRAME)
     write_geotiff(layout, FRAME, tmp_path / "01.tif")
@@ -125,6 +156,8 @@ def broken(change):
         (broken(lambda b: b[0].__setitem__((1, 1), np.nan)), "share at row 1, column 1 is negative or"),
         (np.full((2, 4, 4), 9, dtype=np.uint16), "surface 9 at row 0, column 0; use 0 to 7"),
         (np.zeros((4, 4, 4), dtype=np.uint16), "has 4 bands of uint16; give surface and height"),
+        (np.full((10, 4, 4), 2, dtype=np.uint16), "surfaces sum to 0.016 at row 0, column 0"),
+        (np.zeros((10, 4, 4), dtype=np.float32), "has 10 bands of float32; give surface and"),
         (np.zeros((3, 4, 4), dtype=np.uint16), "its site band marks no pixel"),
         (np.full((2, 4, 4), 255, dtype=np.uint16), "no pixel has data"),
     ],
@@ -164,7 +197,9 @@ def test_what_is_no_raster_is_refused(tmp_path):
 def test_all_schemes_of_a_package_are_read_and_other_files_refused(tmp_path, plan):
     write_schemes([("a", plan), ("b", plan)], tmp_path / "two.gpkg")
     assert list(read_drawn(tmp_path / "two.gpkg")) == ["a", "b"]
-    with pytest.raises(InputError, match=r"plan.dwg: no format of this suffix; use .gpkg, .geojson"):
+    with pytest.raises(
+        InputError, match=r"plan.dwg: no format of this suffix; use .gpkg, .geojson"
+    ):
         read_drawn(tmp_path / "plan.dwg")
 
 

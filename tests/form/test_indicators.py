@@ -58,7 +58,8 @@ def test_a_plan_and_its_drawing_have_the_same_indicators(plan, angle_deg):
     size = {"rows": 100, "cols": 100, "pixel_m": 2.0}
     frame = centred_frame(CRS, 385060, 6672050, angle_deg, **size)
     inside = site_mask(SITE, frame)[None]
-    drawn, exact = of_layout(rasterize(plan, frame), inside), of_plan(plan)
+    # Samples of 0.2 m: the plan's edges are at half meters along the grid.
+    drawn, exact = of_layout(rasterize(plan, frame, subpixels=10), inside), of_plan(plan)
     assert set(drawn) == set(exact)
     for name, value in exact.items():
         assert float(drawn[name][0]) == pytest.approx(value, rel=0.02, abs=1e-6), name

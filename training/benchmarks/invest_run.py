@@ -25,7 +25,7 @@ from osgeo import gdal, ogr, osr
 EPSG = 32632
 ORIGIN_XY = (500_000.0, 5_000_000.0)
 WEIGHTS = ("shade", "albedo", "eti")
-BESIDE_ALL_TIMED = 1  # the first run reads libraries and is not counted
+UNTIMED = 1  # the first run reads libraries and is not counted
 
 
 def main(case_file: Path, out_file: Path) -> None:
@@ -36,17 +36,19 @@ def main(case_file: Path, out_file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = _written(case, Path(folder))
         spent = []
-        for _ in range(BESIDE_ALL_TIMED + int(case["runs"])):
+        for _ in range(UNTIMED + int(case["runs"])):
+            # A new workspace each time: the model reuses what it finds in an old one.
+            work = tempfile.mkdtemp(dir=folder)
             cpu, wall = time.process_time(), time.perf_counter()
-            urban_cooling_model.execute(dict(arguments))
+            urban_cooling_model.execute({**arguments, "workspace_dir": work})
             spent.append((time.process_time() - cpu, time.perf_counter() - wall))
-        found = gdal.Open(str(Path(folder) / "work" / "intermediate" / "T_air.tif")).ReadAsArray()
-    cpu_s, wall_s = np.transpose(spent[BESIDE_ALL_TIMED:])
+        found = gdal.Open(str(Path(work) / "T_air.tif")).ReadAsArray()
+    cpu_s, wall_s = np.transpose(spent[UNTIMED:])
     np.savez(out_file, t_air=found, cpu_s=cpu_s, wall_s=wall_s, version=natcap.invest.__version__)
 
 
 def _written(case: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
-    """The model's arguments, with their files."""
+    """The model's arguments but its workspace, with their files."""
     lulc, pixel_m = case["lulc"], float(case["pixel_m"])
     _raster(folder / "lulc.tif", lulc.astype(np.int16), gdal.GDT_Int16, pixel_m)
     et0 = np.full(lulc.shape, case["et0_mm"], dtype=np.float32)
@@ -58,7 +60,6 @@ def _written(case: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
         columns = (case[name] for name in ("shade", "albedo", "kc", "green_area"))
         table.writerows([k, s, a, c, int(g)] for k, (s, a, c, g) in enumerate(zip(*columns)))  # noqa: B905
     return {
-        "workspace_dir": str(folder / "work"),
         "lulc_raster_path": str(folder / "lulc.tif"),
         "ref_eto_raster_path": str(folder / "et0.tif"),
         "aoi_vector_path": str(folder / "area.gpkg"),
