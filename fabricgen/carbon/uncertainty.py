@@ -19,6 +19,7 @@ from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import Place
 from fabricgen.carbon.regions import Region
 from fabricgen.carbon.regions import region as region_named
+from fabricgen.carbon.surroundings import Sunlight
 from fabricgen.errors import LayoutError, SettingsError
 from fabricgen.layout import Layout, harden
 
@@ -47,7 +48,7 @@ class Swing:
     share: float
 
 
-def tornado(
+def tornado(  # noqa: PLR0913
     layout: Layout,
     *,
     region: str | Region,
@@ -57,6 +58,7 @@ def tornado(
     horizon_years: int = 60,
     inside: Tensor | None = None,
     measures: Measures | None = None,
+    sunlight: Sunlight | None = None,
 ) -> list[Swing]:
     """What net hangs on: every factor's swing, the widest first, from one backward pass.
 
@@ -72,6 +74,7 @@ def tornado(
         horizon_years: Over which vegetation and soil are averaged.
         inside: The pixels that count.
         measures: What the plan says of its buildings.
+        sunlight: Where the sun stands.
 
     Raises:
         LayoutError: More than one layout, or one that breaks its contract.
@@ -87,7 +90,7 @@ def tornado(
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
         ledger = count(
             _double(layout), place, inside=inside, use_mix=use_mix, measures=measures,
-            context=None if context is None else _double(context),
+            context=None if context is None else _double(context), sunlight=sunlight,
         )  # fmt: skip
         net = ledger.net_kgco2e_per_year.sum()
         slopes = torch.autograd.grad(net, list(leaves.values()), allow_unused=True)
@@ -185,6 +188,7 @@ def hardening_gap(
     inside: Tensor | None = None,
     use_mix: Mapping[str, float] | None = None,
     measures: Measures | None = None,
+    sunlight: Sunlight | None = None,
 ) -> list[Gap]:
     """Soft count against the count of the same layout made one-hot, per item.
 
@@ -198,12 +202,13 @@ def hardening_gap(
         inside: As in `evaluate`.
         use_mix: As in `evaluate`.
         measures: As in `evaluate`.
+        sunlight: As in `evaluate`.
     """
     with torch.no_grad():
         soft, hard = (
             evaluate(
                 one, region=region, context=context, inside=inside, use_mix=use_mix,
-                measures=measures,
+                measures=measures, sunlight=sunlight,
             )
             for one in (layout, harden(layout))
         )  # fmt: skip
