@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -167,6 +168,11 @@ def lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         guard.release()
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of a file on any system: letters, digits, dots, dashes, underscores."""
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "plan"
 
 
 def sha256_of(path: Path) -> str:

@@ -28,7 +28,7 @@ NAMES = {"height_m": "measuredHeight", "floors": "storeysAboveGround", "use": "f
 TREE_NAMES = {"height_m": "height", "crown_m": "crownDiameter"}
 
 Ring = list[int]
-Attributes = Mapping[str, Mapping[str, float]]
+Attributes = Mapping[str, Mapping[str, float | str]]
 
 
 @dataclass(eq=False)
@@ -122,6 +122,8 @@ def _object(kind: str, attributes: dict[str, Any], geometry: list[dict]) -> dict
 def _said(row: dict[str, Any], layer: str, names: Mapping[str, str]) -> dict[str, Any]:
     """What is known of a feature, under the names of the format where it has some."""
     known = {key: row[key] for key in LAYERS[layer] if not pd.isna(row[key]) and row[key] != ""}
+    if "floors" in known:
+        known["floors"] = round(known["floors"])  # the format counts whole ones
     return {names.get(key, key): value for key, value in known.items()}
 
 

@@ -7,7 +7,7 @@ from fabricgen.errors import FormatError, InputError, PlanError
 from fabricgen.exchange import tables
 from fabricgen.exchange.gather import gather
 from fabricgen.exchange.geotiff import Raster, read_geotiff
-from fabricgen.exchange.gpkg import is_ours, read_scheme, scheme_names
+from fabricgen.exchange.gpkg import is_ours, read_meta, read_scheme, scheme_names
 from fabricgen.exchange.repair import Say
 from fabricgen.plan import Plan, check_plan
 
@@ -67,6 +67,12 @@ def read_drawn(path: Path, *, on_remark: Say = log.warning) -> dict[str, Plan | 
     if len(set(names)) != len(names):
         raise FormatError(f"{path.name}: two schemes share a name", "export the plans again")
     return {name: _checked(read_scheme(path, name), path) for name in names}
+
+
+def provenance_of(path: Path) -> dict[str, object]:
+    """What a file says of how its plan was made; nothing where it is not ours."""
+    path = Path(path)
+    return read_meta(path) if _is_strict(path) else {}
 
 
 def _check_suffix(path: Path, known: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fabricgen.errors import InputError
-from fabricgen.exchange.cityjson import write_cityjson
+from fabricgen.exchange.cityjson import Attributes, write_cityjson
 from fabricgen.exchange.dxf import write_dxf
 from fabricgen.exchange.geojson import write_geojson
 from fabricgen.exchange.geoparquet import write_geoparquet
@@ -15,7 +15,12 @@ Remarks = list[str]  # what a format cannot hold, or holds in another way
 
 
 def write_plan(
-    plan: Plan, path: Path, *, extra: Mapping[str, object] | None = None, scheme: str = ""
+    plan: Plan,
+    path: Path,
+    *,
+    extra: Mapping[str, object] | None = None,
+    scheme: str = "",
+    buildings: Attributes | None = None,
 ) -> Remarks:
     """Write one plan; the suffix of the path chooses the format.
 
@@ -24,6 +29,7 @@ def write_plan(
         path: The file to write, whole or not at all.
         extra: Provenance to store with it.
         scheme: Its name; else that of the file without suffix.
+        buildings: More attributes of buildings by id; only CityJSON holds them.
 
     Returns:
         What the format does not hold as the plan does, a line each; most often nothing.
@@ -36,35 +42,20 @@ def write_plan(
     suffix = next((key for key in WRITERS if path.name.lower().endswith(key)), None)
     if suffix is None:
         raise InputError(f"{path.name}: no format of this suffix", f"use {', '.join(WRITERS)}")
-    name = scheme or path.name[: -len(suffix)]
-    return WRITERS[suffix](check_plan(plan), path, name, extra or {}) or []
+    name, meta = scheme or path.name[: -len(suffix)], extra or {}
+    check_plan(plan)
+    if suffix == ".gpkg":
+        write_schemes([(name, plan)], path, meta=meta)
+        return []
+    if suffix == ".city.json":
+        return write_cityjson(plan, path, scheme=name, meta=meta, buildings=buildings)
+    return WRITERS[suffix](plan, path, scheme=name, meta=meta) or []
 
 
-def _gpkg(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
-    write_schemes([(scheme, plan)], path, meta=meta)
-
-
-def _geojson(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
-    write_geojson(plan, path, scheme=scheme, meta=meta)
-
-
-def _dxf(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> Remarks:
-    return write_dxf(plan, path, scheme=scheme, meta=meta)
-
-
-def _cityjson(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> Remarks:
-    return write_cityjson(plan, path, scheme=scheme, meta=meta)
-
-
-def _geoparquet(plan: Plan, path: Path, scheme: str, meta: Mapping[str, object]) -> None:
-    write_geoparquet(plan, path, scheme=scheme, meta=meta)
-
-
-Write = Callable[[Plan, Path, str, Mapping[str, object]], Remarks | None]
-WRITERS: dict[str, Write] = {
-    ".gpkg": _gpkg,
-    ".geojson": _geojson,
-    ".parquet": _geoparquet,
-    ".dxf": _dxf,
-    ".city.json": _cityjson,
+WRITERS: dict[str, Callable[..., Remarks | None]] = {
+    ".gpkg": write_schemes,
+    ".geojson": write_geojson,
+    ".parquet": write_geoparquet,
+    ".dxf": write_dxf,
+    ".city.json": write_cityjson,
 }

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +12,15 @@ import shapely
 
 from fabricgen.errors import FormatError, InputError
 from fabricgen.exchange import read_drawn, read_plan, write_plan
-from fabricgen.exchange.columns import COLUMN_NAMES, find, kind_of, layer_of, numbers, plain
+from fabricgen.exchange.columns import (
+    COLUMN_NAMES,
+    alias_table,
+    find,
+    kind_of,
+    layer_of,
+    numbers,
+    plain,
+)
 
 CRS = "EPSG:32635"
 X, Y = 385_000.0, 6_672_000.0
@@ -273,3 +282,9 @@ def test_what_cannot_be_told_is_refused_in_one_line(read, tmp_path):
     (tmp_path / "city.json").write_text('{"type": "CityJSON"}')
     with pytest.raises(FormatError, match="holds CityJSON, no FeatureCollection; give GeoJSON"):
         read_plan(tmp_path / "city.json")
+
+
+def test_the_page_on_export_holds_the_table_of_names():
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- aliases -->\n")[1].split("<!-- /aliases -->")[0]
+    assert shown.strip() == alias_table()
