@@ -40,7 +40,7 @@ def score(
         list[str],
         typer.Argument(
             metavar="PLAN_OR_RASTER... [KEY=VALUE]...",
-            help="GeoPackages and GeoTIFFs, then settings, such as factors=mine.csv.",
+            help="Plans (GeoPackage, GeoJSON, ...) and GeoTIFFs, then settings: factors=mine.csv.",
             show_default=False,
         ),
     ],
@@ -93,7 +93,7 @@ def sort_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     settings = [word for word in words if "=" in word and not Path(word).exists()]
     paths = [Path(word) for word in words if word not in settings]
     if not paths:
-        raise InputError("no plan to score", "give a GeoPackage or GeoTIFF, or several")
+        raise InputError("no plan to score", "give a plan or a GeoTIFF, or several")
     return paths, settings
 
 
