@@ -120,20 +120,35 @@ def _run(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except FabricgenError as err:
-        return _failed(err)
+        code = signal_behind(err)
+        return _failed(err) if code is None else _stopped(code)
     except TyperException as err:
         verb = next((word for word in words if word in VERBS), "")
         return _failed(
             InputError(_usage(err), f"see {' '.join(['fabricgen', verb]).strip()} --help")
         )
     except Exception as err:  # noqa: BLE001 (the one place)
-        return _unexpected(err)
+        code = signal_behind(err)
+        return _unexpected(err) if code is None else _stopped(code)
+
+
+def signal_behind(err: BaseException) -> int | None:
+    """The code of Ctrl-C or SIGTERM where a library turned it into an error of its own."""
+    behind = err.__cause__ or err.__context__
+    while behind is not None:
+        if isinstance(behind, KeyboardInterrupt):
+            return INTERRUPTED
+        if isinstance(behind, SystemExit) and behind.code == TERMINATED:
+            return TERMINATED
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def exit_code_of(err: SystemExit) -> int:
     """The code of an exit that a library raised; after Ctrl-C it is that of Ctrl-C."""
-    if isinstance(err.__context__, KeyboardInterrupt):
-        return INTERRUPTED
+    code = signal_behind(err)
+    if code is not None:
+        return code
     if type(err).__name__ == "SIGTERMException":  # Lightning's, after the current batch
         return TERMINATED
     return err.code if isinstance(err.code, int) else (0 if err.code is None else BUG)

@@ -113,6 +113,27 @@ def test_an_exit_that_lightning_raises_after_ctrl_c_is_ctrl_c(ending, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt, 130), (SystemExit, 143), (OSError, None)]
+)
+@pytest.mark.parametrize("wrapped", [ValueError, errors.SettingsError])
+def test_an_error_that_a_signal_caused_counts_as_the_signal(ending, capsys, wrapped, stop, code):
+    """A cleanup that stumbles over what Ctrl-C left undone, as in Hydra."""
+    try:
+        try:
+            raise stop(143)
+        except BaseException:  # noqa: BLE001
+            try:
+                raise AttributeError
+            except AttributeError as err:
+                raise wrapped("no f") from err
+    except Exception as err:  # noqa: BLE001
+        caught = err
+    assert ending(caught) == (code or getattr(wrapped, "exit_code", 1))
+    said = capsys.readouterr().err
+    assert (said == "stopped; earlier results are untouched\n") == (code is not None)
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (["genrate"], "Did you mean 'generate'?; see fabricgen --help"),
