@@ -27,6 +27,8 @@ KINDS = {
 NAMES = {"height_m": "measuredHeight", "floors": "storeysAboveGround", "use": "function"}
 TREE_NAMES = {"height_m": "height", "crown_m": "crownDiameter"}
 
+SURFACES = ("GroundSurface", "RoofSurface", "WallSurface")
+
 Ring = list[int]
 Attributes = Mapping[str, Mapping[str, float | str]]
 
@@ -106,8 +108,8 @@ def _objects(
     rows = plan.buildings.to_dict("records")
     for row, height_m in zip(rows, heights, strict=True):
         attributes = {**_said(row, "buildings", NAMES), **more.get(row["id"], {})}
-        solids = _building(_on_grid(row["geometry"], vertices), height_m, vertices)
-        yield f"buildings-{row['id']}", _object("Building", attributes, solids)
+        bodies = _bodies(_on_grid(row["geometry"], vertices), height_m, vertices)
+        yield from _building(f"buildings-{row['id']}", attributes, bodies)
     for name, kind in KINDS.items():
         for row in getattr(plan, name).to_dict("records"):
             names = TREE_NAMES if name == "trees" else {"kind": "function"}
@@ -153,8 +155,21 @@ def _surface(polygon: BaseGeometry, vertices: Vertices, z_m: float) -> list[Ring
     return [vertices.ring(xy, z_m) for xy in _rings(polygon)]
 
 
-def _building(polygons: list[BaseGeometry], height_m: float, vertices: Vertices) -> list[dict]:
-    """A solid for a footprint; the footprint itself where no height is known."""
+def _building(
+    name: str, attributes: dict[str, Any], bodies: list[dict]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A building; where a neck thinner than a millimeter parts it, with a part for each body."""
+    if len(bodies) == 1:
+        yield name, _object("Building", attributes, bodies)
+        return
+    parts = {f"{name}.{n}": body for n, body in enumerate(bodies, start=1)}
+    yield name, {**_object("Building", attributes, []), "children": list(parts)}
+    for key, body in parts.items():
+        yield key, {**_object("BuildingPart", {}, [body]), "parents": [name]}
+
+
+def _bodies(polygons: list[BaseGeometry], height_m: float, vertices: Vertices) -> list[dict]:
+    """A solid for each footprint; the footprints themselves where no height is known."""
     if np.isnan(height_m):
         flat = [_surface(polygon, vertices, 0.0) for polygon in polygons]
         return [_geometry("MultiSurface", "0", flat)]
@@ -170,8 +185,7 @@ def _solid(polygon: BaseGeometry, height_m: float, vertices: Vertices) -> dict[s
         for here, there in zip(range(len(under)), [*range(1, len(under)), 0], strict=True):
             shell.append([[under[here], under[there], over[there], over[here]]])
             kinds.append(2)
-    surfaces = [{"type": name} for name in ("GroundSurface", "RoofSurface", "WallSurface")]
-    semantics = {"surfaces": surfaces, "values": [kinds]}
+    semantics = {"surfaces": [{"type": name} for name in SURFACES], "values": [kinds]}
     return {**_geometry("Solid", "1", [shell]), "semantics": semantics}
 
 

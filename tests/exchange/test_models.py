@@ -219,3 +219,30 @@ def test_geometry_is_within_a_millimeter_and_attributes_are_named_by_the_format(
         assert solid == (row.id != "b3")
     assert model["CityObjects"]["site"]["attributes"]["provenance"] == META
     assert model["CityObjects"]["trees-t1"]["attributes"]["crownDiameter"] == 6.0
+
+
+def test_a_neck_thinner_than_a_millimeter_makes_two_closed_solids(tmp_path, plan):
+    x, y = 385_060.0, 6_672_062.0
+    neck = [(0, 0), (5, 4.9999), (10, 0), (10, 10), (5, 5.0001), (0, 10)]
+    houses = plan.buildings.copy()
+    houses.loc[0, "geometry"] = shapely.Polygon([(x + u, y + v) for u, v in neck])
+    write_plan(
+        Plan(plan.site, plan.crs, **{**{n: getattr(plan, n) for n in LAYERS}, "buildings": houses}),
+        tmp_path / "n.city.json",
+    )
+    model = json.loads((tmp_path / "n.city.json").read_text())
+    schema = json.loads(gzip.decompress(SCHEMA.read_bytes()))
+    jsonschema.Draft7Validator(schema).validate(model)
+    whole = model["CityObjects"]["buildings-b1"]
+    assert whole["geometry"] == [] and len(whole["children"]) == 2
+    for key in whole["children"]:
+        assert model["CityObjects"][key]["parents"] == ["buildings-b1"]
+        (geometry,) = model["CityObjects"][key]["geometry"]
+        (shell,) = geometry["boundaries"]
+        edges = Counter(
+            e
+            for face in shell
+            for ring in face
+            for e in zip(ring, [*ring[1:], ring[0]], strict=True)
+        )
+        assert set(edges.values()) == {1} and all((b, a) in edges for a, b in edges)
