@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.errors import LayoutError
-from fabricgen.surfaces import BIT, SURFACES
+from fabricgen.surfaces import ANY, BIT, SURFACES
 
 MAX_HEIGHT_M = 1000.0
 SHARE_TOLERANCE = 1e-4
@@ -113,25 +113,30 @@ def check(layout: Layout, *, complete: bool = False) -> Layout:
     """
     _check_shapes(layout)
     cover, height = layout.cover.detach(), layout.height_m.detach()
-    if not bool(torch.isfinite(cover).all()) or not bool(torch.isfinite(height).all()):
+    (least, most), (lowest, highest) = (
+        (float(x) for x in torch.aminmax(plate)) for plate in (cover, height)
+    )  # NaN where one is
+    if not all(math.isfinite(x) for x in (least, most, lowest, highest)):
         raise LayoutError("layout: a share or height is NaN or infinite", "mask it as unknown")
     total = cover.sum(dim=1)
-    if bool((cover < 0).any()) or bool((total > 1 + SHARE_TOLERANCE).any()):
+    if least < 0 or float(total.max()) > 1 + SHARE_TOLERANCE:
         raise LayoutError(
-            f"layout: surface shares run from {float(cover.min()):.3g} and sum up to "
-            f"{float(total.max()):.4g}",
+            f"layout: surface shares run from {least:.3g} and sum up to {float(total.max()):.4g}",
             "give shares between 0 and 1 that sum to at most 1",
         )
     _check_bits(layout)
-    if bool((height < 0).any()) or bool((height > MAX_HEIGHT_M).any()):
+    if lowest < 0 or highest > MAX_HEIGHT_M:
         raise LayoutError(
-            f"layout: heights run from {float(height.min()):.4g} to {float(height.max()):.4g} m",
+            f"layout: heights run from {lowest:.4g} to {highest:.4g} m",
             f"give heights between 0 and {MAX_HEIGHT_M:.0f} m",
         )
-    if bool((height[~layout.height_known] != 0).any()):
+    if bool(((height != 0) & ~layout.height_known).any()):
         raise LayoutError("layout: a height stands where it is not known", "set it to 0 or mark it")
-    if complete:
-        _check_complete(layout)
+    if complete and float(total.min()) < 1 - SHARE_TOLERANCE:
+        raise LayoutError(
+            f"layout: {float((1 - total).clamp(min=0).mean()):.1%} of the area has no known surface",
+            "map it, or score only the part that is known",
+        )
     return layout
 
 
@@ -157,26 +162,23 @@ def _check_shapes(layout: Layout) -> None:
 
 
 def _check_bits(layout: Layout) -> None:
-    bits = torch.tensor(BIT, dtype=torch.uint8, device=layout.cover.device)
-    allowed = (layout.allowed[:, None] & bits.reshape(1, -1, 1, 1)) > 0  # (B, 8, H, W)
-    if bool(((layout.cover > SHARE_TOLERANCE) & ~allowed).any()):
+    """Shares where they may be; plane by plane, since a layout's planes do not fit a cache."""
+    cover, allowed = layout.cover.detach(), layout.allowed
+    if bool((layout.height_known & (allowed == 0)).any()):
+        raise LayoutError("layout: a height is known where there is no data", "clear it")
+    if bool((allowed == ANY).all()):
+        return
+    wrong = torch.zeros_like(layout.height_known)
+    broken = torch.zeros_like(wrong)
+    for share, bit in zip(cover.unbind(dim=1), BIT, strict=True):
+        wrong |= (share > SHARE_TOLERANCE) & ((allowed & bit) == 0)
+        broken |= (share < 1 - SHARE_TOLERANCE) & (allowed == bit)
+    if bool(wrong.any()):
         raise LayoutError("layout: a surface has a share where it is not allowed", "set its bit")
-    single = (allowed.sum(dim=1) == 1)[:, None] & allowed
-    if bool((single & (layout.cover < 1 - SHARE_TOLERANCE)).any()):
+    if bool(broken.any()):
         raise LayoutError(
             "layout: a pixel with one allowed surface is not wholly that surface",
             "give it a share of 1 or allow more",
-        )
-    if bool(layout.height_known[layout.allowed == 0].any()):
-        raise LayoutError("layout: a height is known where there is no data", "clear it")
-
-
-def _check_complete(layout: Layout) -> None:
-    share = float(layout.unknown.detach().clamp(min=0).mean())
-    if not layout.is_complete:
-        raise LayoutError(
-            f"layout: {share:.1%} of the area has no known surface",
-            "map it, or score only the part that is known",
         )
 
 

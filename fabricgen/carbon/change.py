@@ -44,11 +44,11 @@ def change_of(site: Site) -> Change:
     `Site.change` remembers it. The step is a logistic scaled to 1 at equal height; 3 m off it lets
     0.25 % through. Without a state before, or on a site that is cleared, all is new.
     """
-    share = site.design.cover[:, BUILDING]
+    share = site.design.shares[BUILDING]
     floors = site.design.floors
     kept, lost = torch.zeros_like(share), None
     if site.base is not None and site.knows(BUILDING):
-        stood = site.base.cover[:, BUILDING]
+        stood = site.base.shares[BUILDING]
         if not site.measures.cleared:
             kept = stood * share * _same_height(site.design.height_m, site.base.height_m)
         lost = site.field((stood - kept) * site.base.floors)

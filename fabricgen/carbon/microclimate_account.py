@@ -220,7 +220,7 @@ def floor_density(site: Site, rates: CoolingRates) -> Tensor:
     ring = seen(site.design) & (site.pixel_area_m2 == 0)
     pixel_m2 = site.design.pixel_m**2
     ground_m2 = ring.sum(dim=(1, 2)) * pixel_m2
-    floors = site.design.cover[:, BUILDING] * site.design.floors * ring
+    floors = site.design.shares[BUILDING] * site.design.floors * ring
     density = floors.sum(dim=(1, 2)) * pixel_m2 / ground_m2.clamp(min=LEAST_M2)
     known = (ground_m2 >= LEAST_RING_M2)[:, None]
     return torch.where(known, density[:, None], rates.floor_density[None])

@@ -43,10 +43,10 @@ def paving(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
 
 def _new_and_kept(site: Site, surface: int, *, known: bool) -> tuple[Field, Field]:
     """Ground area of a surface that is laid, and that stays [m²]."""
-    share = site.design.ground[:, surface]
+    share = site.design.ground_shares[surface]
     if site.base is None or not known:
         return site.field(share), site.field(share * 0)
-    new = (share - site.base.ground[:, surface]).clamp(min=0)
+    new = (share - site.base.ground_shares[surface]).clamp(min=0)
     return site.field(new), site.field(share - new)
 
 
@@ -67,8 +67,8 @@ def _broken_out(site: Site, place: Place, years: Tensor) -> Entry:
     """Sealed ground that disappears, under new buildings or green."""
     read = Reader(place)
     rate = read("pav.demolition") / years
-    before, after = site.base.ground, site.design.ground  # type: ignore[union-attr]
-    sealed = before[:, ROAD] + before[:, PAVED] - after[:, ROAD] - after[:, PAVED]
+    before, after = site.base.ground_shares, site.design.ground_shares  # type: ignore[union-attr]
+    sealed = before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED]
     lost = site.field(sealed.clamp(min=0))
     return entry("pave.embodied.end_of_life", [part(lost, rate, pulse(place, years))], read.ids)
 

@@ -7,7 +7,7 @@ the maximum is exact, which is what scores use. Beyond the image nothing stands.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,15 +94,14 @@ class _Search:
     drop: Sequence[float]
     floor: float
 
-    def values(self, field: Tensor, eye: Tensor) -> list[Tensor]:
-        """The value of every step, each (B, H, W)."""
-        seen = _shifted(field, self.march)
-        return [
-            (there - eye) * per - drop
-            for there, per, drop in zip(seen, self.per, self.drop, strict=True)
-        ]
+    def values(self, field: Tensor, eye: Tensor | None) -> Iterator[Tensor]:
+        """The value of every step, each (B, H, W); an eye on the ground is None."""
+        for there, per, drop in zip(_shifted(field, self.march), self.per, self.drop, strict=True):
+            value = there if eye is None else there - eye
+            value = value if per == 1 else value * per
+            yield value - drop if drop else value
 
-    def largest(self, field: Tensor, eye: Tensor) -> Tensor:
+    def largest(self, field: Tensor, eye: Tensor | None) -> Tensor:
         """The true maximum, (B, H, W).
 
         The winner is found without a graph and then read once: a gradient through every step
@@ -110,17 +109,23 @@ class _Search:
         """
         if not self.march:
             return torch.full_like(field, self.floor)
+        wanted = torch.is_grad_enabled() and (
+            field.requires_grad or (eye is not None and eye.requires_grad)
+        )
         with torch.no_grad():
             best = torch.full_like(field, self.floor)
+            plain = self.values(field.detach(), None if eye is None else eye.detach())
+            if not wanted:
+                for value in plain:
+                    torch.maximum(best, value, out=best)
+                return best
             winner = torch.full_like(field, len(self.march), dtype=torch.int16)
-            for index, value in enumerate(self.values(field.detach(), eye.detach())):
+            for index, value in enumerate(plain):
                 winner.masked_fill_(value > best, index)
-                best = torch.maximum(best, value)
-        if not (field.requires_grad or eye.requires_grad):
-            return best
+                torch.maximum(best, value, out=best)
         return self._read(field, eye, winner.long())
 
-    def _read(self, field: Tensor, eye: Tensor, winner: Tensor) -> Tensor:
+    def _read(self, field: Tensor, eye: Tensor | None, winner: Tensor) -> Tensor:
         rows, cols = field.shape[-2:]
         # One more line for places where nothing is above the floor.
         jumps = [step.rows * cols + step.cols for step in self.march] + [0]
@@ -129,7 +134,7 @@ class _Search:
         seen = field.flatten(1).gather(1, own + jump).view_as(field)
         per = field.new_tensor([*self.per, 0.0])[winner]
         drop = field.new_tensor([*self.drop, -self.floor])[winner]
-        return (seen - eye) * per - drop
+        return (seen if eye is None else seen - eye) * per - drop
 
 
 def obstruction_m(
@@ -249,10 +254,10 @@ def shadow_height_m(
     march = _march(height_m, azimuth_deg, steps)
     drops = [step.distance_px * rise for step in march]
     search = _Search(march, [1.0] * len(march), drops, floor=NEVER_M)
-    ground = torch.zeros((), dtype=height_m.dtype, device=height_m.device)
     if sharpness is None or not march:
-        return search.largest(height_m, ground)
-    return torch.logsumexp(sharpness * torch.stack(search.values(height_m, ground)), 0) / sharpness
+        return search.largest(height_m, None)
+    values = torch.stack(list(search.values(height_m, None)))
+    return torch.logsumexp(sharpness * values, dim=0) / sharpness
 
 
 def sunlit(height_m: Tensor, pixel_m: float, *, azimuth_deg: float, altitude_deg: float) -> Tensor:

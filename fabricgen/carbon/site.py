@@ -33,9 +33,23 @@ class State:
     known: frozenset[int]
 
     @cached_property
+    def shares(self) -> tuple[Tensor, ...]:
+        """The eight planes of `cover`, (B, H, W) each.
+
+        Taken apart once: the gradient of every plane that is read by its index is a whole cover of
+        zeros, and there would be dozens.
+        """
+        return self.cover.unbind(dim=1)
+
+    @cached_property
     def ground(self) -> Tensor:
         """Shares of the ground under the crowns, (B, 8, H, W)."""
         return ground_cover(self.cover, self.pixel_m)
+
+    @cached_property
+    def ground_shares(self) -> tuple[Tensor, ...]:
+        """The eight planes of `ground`, (B, H, W) each."""
+        return self.ground.unbind(dim=1)
 
     @cached_property
     def floors(self) -> Tensor:
@@ -73,7 +87,7 @@ class Site:
 
     def area(self, surface: int) -> Field:
         """Area of a surface seen from above [m²]."""
-        return self.field(self.design.cover[:, surface])
+        return self.field(self.design.shares[surface])
 
     def knows(self, *surfaces: int) -> bool:
         """Whether the state before is known for these surfaces."""
@@ -97,18 +111,18 @@ class Site:
     @cached_property
     def floor_area(self) -> Field:
         """Gross floor area [m²]; equations 1.1 and 1.2 with the storeys of `form.indicators`."""
-        return self.field(self.design.cover[:, BUILDING] * self.design.floors)
+        return self.field(self.design.shares[BUILDING] * self.design.floors)
 
     @cached_property
     def volume(self) -> Field:
         """Built volume [m³]; equation 1.5."""
-        return self.field(self.design.cover[:, BUILDING] * self.design.height_m)
+        return self.field(self.design.shares[BUILDING] * self.design.height_m)
 
     @cached_property
     def wall(self) -> Field:
         """Outer walls [m²]; equation 1.8. Buildings around the site cover walls at its edge."""
         wall = wall_area_m2(
-            self.design.cover[:, BUILDING] * self.design.height_m, self.design.pixel_m
+            self.design.shares[BUILDING] * self.design.height_m, self.design.pixel_m
         )
         return Field(wall * (self.pixel_area_m2 > 0))
 
@@ -119,7 +133,7 @@ class Site:
         Streets are followed under crowns; the edge of the site is no outline.
         """
         inside = self.pixel_area_m2 > 0
-        road = self.design.ground[:, ROAD]
+        road = self.design.ground_shares[ROAD]
         outline = WALL_CORRECTION * variation(road, self.design.pixel_m, inside=inside)
         return outline / 2 / self.area_m2
 

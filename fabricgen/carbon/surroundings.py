@@ -106,8 +106,8 @@ def sky_over_ground(site: Site, place: Place) -> Tensor:
 def _heights(site: Site, read: Reader) -> tuple[Tensor, Tensor, float]:
     """Soft heights of buildings and crowns, (B, H, W) each, and that of a crown's top [m]."""
     crown_m = float(read("veg.tree.height")[0])
-    cover = site.design.cover
-    return cover[:, BUILDING] * site.design.height_m, cover[:, TREE] * crown_m, crown_m
+    shares = site.design.shares
+    return shares[BUILDING] * site.design.height_m, shares[TREE] * crown_m, crown_m
 
 
 def _halved(field: Tensor) -> Tensor:

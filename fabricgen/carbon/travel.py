@@ -185,7 +185,7 @@ def park_access(site: Site, place: Place, rates: TravelRates) -> tuple[list[Entr
 
 def _served(state: State) -> Tensor:
     """How surely a park lies within walking distance, (B, H, W), 0…1."""
-    green = state.cover[:, list(GREEN)].sum(dim=1)
+    green = torch.stack([state.shares[kind] for kind in GREEN]).sum(dim=0)
     disc = reach(PARK_RADIUS_M, state.pixel_m, decays=False)
     share = weighted_sum(green, disc) / weight_sum(disc)
     park = torch.sigmoid((share - PARK_GREEN_SHARE) / PARK_SOFTNESS)

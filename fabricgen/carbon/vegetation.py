@@ -119,10 +119,10 @@ def vegetation(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
 
 def split(site: Site, surface: int) -> tuple[Field, Field, Field]:
     """Areas of a surface that are new, kept and lost (equation 4.12) [m²]."""
-    share = site.design.cover[:, surface]
+    share = site.design.shares[surface]
     before = torch.zeros_like(share)
     if site.base is not None and site.knows(surface):
-        before = site.base.cover[:, surface]
+        before = site.base.shares[surface]
     return (
         site.field(share * (1 - before)),
         site.field(share * before),
@@ -261,7 +261,7 @@ def baseline_sink(site: Site, place: Place) -> Tensor | None:
     """Yearly growth of today's trees if all were kept, (B,) [kgCO2/yr]; None where unknown."""
     if site.base is None or not site.knows(TREE):
         return None
-    standing = site.field(site.base.cover[:, TREE])
+    standing = site.field(site.base.shares[TREE])
     return standing.total * tree_rates(place).kept_growth[0]
 
 

@@ -4,6 +4,7 @@ All are differentiable and batched. Indicators and carbon accounts both stand on
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ WALL_CORRECTION = 1.04  # makes up for corners; carbon-model 1.2
 WALL_SMOOTH_M = 0.01  # e of the smooth |x|
 CANOPY_SIGMA_M = 4.0  # how far the ground under a crown resembles its surroundings
 LEAST_WEIGHT = 1e-7  # of a Gaussian's middle
+LONGEST_WHOLE_PX, BLOCK_PX = 128, 64  # longer lines are blurred in blocks
 UNDER = (ROAD, PAVED, SHRUB, GRASS, BARE, WATER)  # what may lie under a crown
 
 
@@ -93,17 +95,54 @@ def gaussian_blur(planes: Tensor, sigma_px: float) -> Tensor:
     """Gaussian of each plane, zero outside; (B, C, H, W) in and out.
 
     Both passes are products with a banded matrix: for tiles this is several times faster than a
-    convolution on one core and works in float64.
+    convolution on one core and works in float64. Of large planes only blocks along the band are
+    multiplied, so that time grows with area.
     """
-    rows, cols = planes.shape[-2:]
-    down = _gaussian_matrix(rows, sigma_px, planes)
-    right = down if rows == cols else _gaussian_matrix(cols, sigma_px, planes)
-    return down @ (planes @ right.mT)
+    blurred: Tensor = _Blur.apply(planes, sigma_px)
+    return blurred
 
 
-def _gaussian_matrix(size: int, sigma_px: float, like: Tensor) -> Tensor:
-    at = torch.arange(size, dtype=like.dtype, device=like.device)
-    weight = torch.exp(-0.5 * ((at[:, None] - at[None, :]) / sigma_px) ** 2)
+class _Blur(torch.autograd.Function):
+    """The Gaussian is even, so the blur is its own adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor, sigma_px: float) -> Tensor:
+        ctx.sigma_px = sigma_px
+        rows, cols = planes.shape[-2:]
+        lines = planes.reshape(-1, cols)
+        across = [
+            lines[:, near] @ _gaussian_matrix(near, part, sigma_px, planes)
+            for part, near in _blocks(cols, sigma_px)
+        ]
+        whole = torch.cat(across, dim=1).view(-1, rows, cols)
+        down = [
+            _gaussian_matrix(part, near, sigma_px, planes) @ whole[:, near]
+            for part, near in _blocks(rows, sigma_px)
+        ]
+        return torch.cat(down, dim=1).view(planes.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        return gaussian_blur(slopes[0], ctx.sigma_px), None
+
+
+def _blocks(size: int, sigma_px: float) -> list[tuple[slice, slice]]:
+    """Parts of a line, and what lies near enough to each to count."""
+    step = size if size <= LONGEST_WHOLE_PX else BLOCK_PX
+    reach = math.ceil(sigma_px * math.sqrt(-2 * math.log(LEAST_WEIGHT)))
+    return [
+        (slice(at, min(at + step, size)), slice(max(0, at - reach), min(at + step + reach, size)))
+        for at in range(0, size, step)
+    ]
+
+
+def _gaussian_matrix(to: slice, of: slice, sigma_px: float, like: Tensor) -> Tensor:
+    """Weight of each pixel of one part of a line on each of another."""
+    rows, cols = (
+        torch.arange(part.start, part.stop, dtype=like.dtype, device=like.device)
+        for part in (to, of)
+    )
+    weight = torch.exp(-0.5 * ((rows[:, None] - cols[None, :]) / sigma_px) ** 2)
     # Smaller weights change nothing, but breed denormal numbers, which are 50 times slower.
     weight = torch.where(weight < LEAST_WEIGHT, torch.zeros_like(weight), weight)
     return weight / (sigma_px * math.sqrt(2 * math.pi))
@@ -122,11 +161,8 @@ def ground_cover(cover: Tensor, pixel_m: float) -> Tensor:
     Returns:
         (B, 8, H, W).
     """
-    under = list(UNDER)
-    near = gaussian_blur(cover[:, under], CANOPY_SIGMA_M / pixel_m)  # (B, 6, H, W)
-    hidden = cover[:, TREE, None] * near / (near.sum(dim=1, keepdim=True) + 0.05)
-    ground = cover.index_add(1, torch.tensor(under, device=cover.device), hidden)
-    lost = torch.nn.functional.pad(
-        hidden.sum(dim=1, keepdim=True), (0, 0, 0, 0, TREE, cover.shape[1] - TREE - 1)
-    )
-    return ground - lost
+    near = gaussian_blur(cover[:, list(UNDER)], CANOPY_SIGMA_M / pixel_m)  # (B, 6, H, W)
+    tree = cover[:, TREE : TREE + 1]
+    shown = near * (tree / (near.sum(dim=1, keepdim=True) + 0.05))
+    changed = torch.cat([shown, -shown.sum(dim=1, keepdim=True)], dim=1)
+    return cover.index_add(1, torch.tensor([*UNDER, TREE], device=cover.device), changed)
