@@ -133,8 +133,9 @@ def check(layout: Layout, *, complete: bool = False) -> Layout:
     if bool(((height != 0) & ~layout.height_known).any()):
         raise LayoutError("layout: a height stands where it is not known", "set it to 0 or mark it")
     if complete and float(total.min()) < 1 - SHARE_TOLERANCE:
+        share = float((1 - total).clamp(min=0).mean())
         raise LayoutError(
-            f"layout: {float((1 - total).clamp(min=0).mean()):.1%} of the area has no known surface",
+            f"layout: {share:.1%} of the area has no known surface",
             "map it, or score only the part that is known",
         )
     return layout
