@@ -21,9 +21,10 @@ FORMATS = {
     "geoparquet": ".parquet",
     "dxf": ".dxf",
     "cityjson": ".city.json",
+    "ifc": ".ifc",
     "cog": ".tif",
 }
-PACKAGES = {"dxf": ("ezdxf", "cad")}  # that a format needs, and the extra that brings it
+PACKAGES = {"dxf": "ezdxf", "ifc": "ifcopenshell"}  # that a format needs, of the extra `cad`
 
 
 def export(
@@ -53,8 +54,7 @@ def export(
     formats = formats_of(to)
     for name in formats:
         if name in PACKAGES:
-            package, extra = PACKAGES[name]
-            need(package, extra=extra)
+            need(PACKAGES[name], extra="cad")
     if region and "cityjson" not in formats:
         raise InputError("--region without cityjson", "only that format holds it; add it to --to")
 

@@ -9,6 +9,7 @@ from fabricgen.exchange.dxf import write_dxf
 from fabricgen.exchange.geojson import write_geojson
 from fabricgen.exchange.geoparquet import write_geoparquet
 from fabricgen.exchange.gpkg import write_schemes
+from fabricgen.exchange.ifc import write_ifc
 from fabricgen.plan import Plan, check_plan
 
 Remarks = list[str]  # what a format cannot hold, or holds in another way
@@ -58,4 +59,5 @@ WRITERS: dict[str, Callable[..., Remarks | None]] = {
     ".parquet": write_geoparquet,
     ".dxf": write_dxf,
     ".city.json": write_cityjson,
+    ".ifc": write_ifc,
 }

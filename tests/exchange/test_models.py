@@ -7,6 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import ezdxf
+import ifcopenshell
+import ifcopenshell.geom
+import ifcopenshell.validate
 import jsonschema
 import numpy as np
 import pytest
@@ -246,3 +249,58 @@ def test_a_neck_thinner_than_a_millimeter_makes_two_closed_solids(tmp_path, plan
             for e in zip(ring, [*ring[1:], ring[0]], strict=True)
         )
         assert set(edges.values()) == {1} and all((b, a) in edges for a, b in edges)
+
+
+@pytest.fixture
+def storeys(tmp_path, odd):
+    remarks = write_plan(odd, tmp_path / "one.ifc", extra=META)
+    assert remarks == [
+        "roads, paved, water, green, trees: not part of this format, left out",
+        "buildings b3: no height, drawn flat",
+    ]
+    return ifcopenshell.open(tmp_path / "one.ifc")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the checker leaves its rules open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ifc_breaks_no_rule_of_its_schema(storeys):
+    log = ifcopenshell.validate.json_logger()
+    ifcopenshell.validate.validate(storeys, log, express_rules=True)
+    assert log.statements == []
+    assert storeys.schema == "IFC4"
+    (target,) = storeys.by_type("IfcProjectedCRS")
+    (turn,) = storeys.by_type("IfcMapConversion")
+    assert target.Name == "EPSG:32635" and (turn.Eastings % 100, turn.Northings % 100) == (0, 0)
+
+
+def test_storeys_fill_their_building_by_a_kernel_that_is_not_ours(storeys, odd):
+    """Volumes and outlines by OpenCASCADE, as ifcopenshell runs it."""
+    options = ifcopenshell.geom.settings()
+    options.set("use-world-coords", True)
+    (turn,) = storeys.by_type("IfcMapConversion")
+    by_building = {building.Name: [] for building in storeys.by_type("IfcBuilding")}
+    for kind in ("IfcSlab", "IfcSpace"):
+        for part in storeys.by_type(kind):
+            made = ifcopenshell.geom.create_shape(options, part).geometry
+            corners = np.array(made.verts).reshape(-1, 3)
+            faces = corners[np.array(made.faces).reshape(-1, 3)]  # (N, 3, 3)
+            volume = np.linalg.det(faces - corners.mean(axis=0)).sum() / 6
+            by_building[part.Name.split("/")[0]].append((volume, corners))
+    assert {name: len(parts) for name, parts in by_building.items()} == {"b1": 8, "b2": 4, "b3": 0}
+    for name, height in (("b1", 12.0), ("b2", 6.0)):
+        shape = odd.buildings.set_index("id").geometry[name]
+        parts = by_building[name]
+        assert sum(volume for volume, _ in parts) == pytest.approx(shape.area * height, rel=1e-6)
+        corners = np.vstack([corners for _, corners in parts])
+        assert (corners[:, 2].min(), corners[:, 2].max()) == pytest.approx((0, height))
+        world = shapely.MultiPoint(corners[:, :2] + [turn.Eastings, turn.Northings])
+        ring = shapely.MultiPoint(shapely.get_coordinates(shape))
+        assert shapely.hausdorff_distance(world, ring) < MILLIMETER
+    levels = sorted(storey.Elevation for storey in storeys.by_type("IfcBuildingStorey"))
+    assert levels == pytest.approx([0, 0, 3, 3, 6, 9])
+
+
+def test_equal_plans_give_equal_ifc_files(tmp_path, odd):
+    for name in "ab":
+        write_plan(odd, tmp_path / f"{name}.ifc", scheme="s")
+    assert (tmp_path / "a.ifc").read_bytes() == (tmp_path / "b.ifc").read_bytes()
