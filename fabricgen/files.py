@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from importlib.resources import files as resource_files
 from pathlib import Path
 
-from .errors import InputError, ResourceError, StorageError
+from .errors import FabricgenError, InputError, ResourceError, StorageError
 
 _CHUNK_BYTES = 1 << 20
 MB = 1_000_000
+FULL_BYTES = 1 << 20  # less than this is no room: libraries write in chunks of up to so much
 
 
 @contextmanager
@@ -41,7 +42,8 @@ def atomic_file(target: Path) -> Iterator[Path]:
     private = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     part = private / target.name
     try:
-        yield part
+        with _full_disk_named(target):
+            yield part
         if not part.exists():
             raise StorageError(f"{target.name}: nothing was written", "report this as a bug")
         _sync(part)
@@ -77,12 +79,32 @@ def atomic_folder(target: Path, *, mark: str) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)  # what a killed run left
         part.mkdir()
         try:
-            yield part
-            for path in sorted(part.rglob("*")):
-                _sync(path)
+            with _full_disk_named(target):
+                yield part
+                for path in sorted(part.rglob("*")):
+                    _sync(path)
             _swap(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    """Tells a full disk by what is left on it: GDAL, SQLite and others each name it their own way.
+
+    Raises:
+        StorageError: Writing failed, and the disk has next to no room.
+    """
+    try:
+        yield
+    except FabricgenError:
+        raise
+    except Exception as err:
+        if shutil.disk_usage(target.parent).free < FULL_BYTES:
+            raise StorageError(
+                f"{target.name}: the disk is full", "free some room, or choose another --out"
+            ) from err
+        raise
 
 
 def check_replaceable(target: Path, *, mark: str) -> None:

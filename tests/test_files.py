@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path, er
         raise error
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize(("free", "raised"), [(4096, StorageError), (1 << 30, RuntimeError)])
+def test_what_fails_on_a_full_disk_says_so(tmp_path, monkeypatch, free, raised):
+    """SQLite and GDAL raise errors of their own, of which only some name the disk."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(raised) as caught, atomic_file(tmp_path / "a.gpkg") as part:
+        part.write_text("half")
+        raise RuntimeError("failed to commit")
+    if raised is StorageError:
+        assert str(caught.value).startswith("a.gpkg: the disk is full; free some room")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_writer_that_writes_nothing_is_an_error(tmp_path):
