@@ -192,7 +192,9 @@ def lay_ground(
     told = conditions.with_segments(streets)
     pull = None
     if steering.guided:
-        cost = ground_cost(_soft(proposal, conditions), counting, inside=conditions.editable)
+        # On a guess without paving, or every new tree would be charged with paving beneath it.
+        lawn = replace(proposal, ground=cascade.plain_ground(conditions, green=0.99))
+        cost = ground_cost(_soft(lawn, conditions), counting, inside=conditions.editable)
         pull = -steering.ground_pull * (cost - cost.mean(dim=1, keepdim=True))
     tilt = _tilt_of(brief, pull, steering.keep_access_share)
     log_p = cascade.draw_ground(
