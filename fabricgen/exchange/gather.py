@@ -63,8 +63,9 @@ def gather(path: Path, say: Say) -> dict[str, Plan]:
     for piece in pieces:
         records[piece.layer] += _records(_moved(piece, crs, say), say)
     tidied = {name: tidy(rows, name, say) for name, rows in records.items()}
-    schemes = list(dict.fromkeys(row["scheme"] or path.stem for row in tidied["site"]))
-    return {name: _plan(name, tidied, crs, say=say, alone=path.stem) for name in schemes}
+    named = dict.fromkeys(row["scheme"] for rows in tidied.values() for row in rows)
+    schemes = [name for name in named if name] or [path.stem]
+    return {name: _plan(name, tidied, crs, say=say) for name in schemes}
 
 
 def _pieces(table: Table) -> list[Piece]:
@@ -232,13 +233,19 @@ def _widths(piece: Piece, found: dict[str, Sequence], say: Say) -> np.ndarray:
     return np.where(missing, usual, found["width_m"])
 
 
-def _plan(name: str, records: dict[str, list[Record]], crs: str, *, say: Say, alone: str) -> Plan:
-    """One scheme out of all features."""
+def _plan(name: str, records: dict[str, list[Record]], crs: str, *, say: Say) -> Plan:
+    """One scheme out of all features; what names no scheme is part of each.
+
+    Raises:
+        InputError: It has no site.
+    """
 
     def mine(key: str) -> list[Record]:
-        return [row for row in records[key] if (row["scheme"] or alone) == name]
+        return [row for row in records[key] if row["scheme"] in ("", name)]
 
     sites = [row["geometry"] for row in mine("site")]
+    if not sites:
+        raise InputError(f"scheme {name} has no site", "add its polygon in a layer `site`")
     site = sites[0] if len(sites) == 1 else shapely.MultiPolygon(sites)
     if not site.is_valid:
         site = shapely.union_all(sites)

@@ -41,8 +41,9 @@ def house(**more):
 def read(tmp_path):
     """Reads rows as a plan, and what was remarked."""
 
-    def run(*rows, crs=CRS, suffix=".parquet", to=None):
-        table = gpd.GeoDataFrame(pd.DataFrame([SITE, *rows]).astype({"id": str}), crs=crs)
+    def run(*rows, crs=CRS, suffix=".parquet", to=None, first=True):
+        every = [SITE, *rows] if first else rows
+        table = gpd.GeoDataFrame(pd.DataFrame(every).astype({"id": str}), crs=crs)
         path = tmp_path / f"theirs{suffix}"
         table = table if to is None else table.to_crs(to)
         table.to_parquet(path) if suffix == ".parquet" else table.to_file(path)
@@ -255,6 +256,18 @@ def test_schemes_side_by_side_are_told_apart(read, tmp_path):
     }  # fmt: skip
     with pytest.raises(InputError, match="holds the schemes a, b; name one of them"):
         read_plan(tmp_path / "two.parquet")
+
+
+def test_what_names_no_scheme_is_part_of_each(read):
+    rows = [house(scheme="a"), house(id=2, scheme="b", geometry=box(40, 40, 50, 50))]
+    tree = {"layer": "trees", "id": "t", "geometry": shapely.Point(X + 80, Y + 80)}
+    with pytest.raises(InputError, match="holds the schemes a, b; name one"):
+        read(*rows, tree)
+    rows[0]["scheme"] = ""
+    plan, _ = read(*rows, tree)
+    assert plan.buildings["id"].tolist() == ["1", "2"] and len(plan.trees) == 1
+    with pytest.raises(InputError, match="theirs.parquet: scheme a has no site; add its polygon"):
+        read({**SITE, "scheme": "b"}, house(scheme="a"), first=False)
 
 
 def test_what_cannot_be_told_is_refused_in_one_line(read, tmp_path):
