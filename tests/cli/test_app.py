@@ -177,6 +177,12 @@ def test_the_version_is_printed_alone(capsys):
     assert capsys.readouterr().out == f"fabricgen {fabricgen.__version__}\n"
 
 
+def test_the_module_gives_the_exit_code_back():
+    words = [sys.executable, "-m", "fabricgen", "demo", "--count", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: count is 0")
+
+
 def test_common_flags_may_stand_anywhere_but_behind_two_dashes():
     words = ["demo", "--count", "3", "--json", "a=1", "-q", "--", "-v"]
     assert hoist(words) == ["--json", "-q", "demo", "--count", "3", "a=1", "--", "-v"]
