@@ -110,6 +110,7 @@ def numbers(values: pd.Series, column: str, unit: str = "") -> tuple[np.ndarray,
     said = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
     scale = UNIT_M[unit] if column in LENGTHS else 1.0
     read = pd.to_numeric(values, errors="coerce").to_numpy(np.float64) * scale
+    read[[isinstance(value, bool | np.bool_) for value in values]] = np.nan
     for row in np.flatnonzero(said & ~np.isfinite(read)):
         text = str(values.iloc[row])
         read[row] = length_m(text) if column in LENGTHS else count(text)

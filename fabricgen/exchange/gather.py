@@ -60,8 +60,10 @@ def gather(path: Path, say: Say) -> dict[str, Plan]:
         raise InputError("holds no site", "add its polygon in a layer `site`")
     crs = working_crs([sites[0].rows, *(p.rows for p in pieces)], sites[0].table.crs)
     records: dict[str, list[Record]] = {name: [] for name in ("site", *LAYERS)}
+    _tell_moves(pieces, crs, say)
     for piece in pieces:
-        records[piece.layer] += _records(_moved(piece, crs, say), say)
+        rows = piece.rows if piece.rows.crs == crs else piece.rows.to_crs(crs)
+        records[piece.layer] += _records(replace(piece, rows=rows), say)
     tidied = {name: tidy(rows, name, say) for name, rows in records.items()}
     named = dict.fromkeys(row["scheme"] for rows in tidied.values() for row in rows)
     schemes = [name for name in named if name] or [path.stem]
@@ -79,14 +81,14 @@ def _pieces(table: Table) -> list[Piece]:
         return []
     own = columns.layer_of(table.name)
     named = columns.find(headers, "layer", short=table.short)
-    values = table.rows[named[0][0]].astype(str) if named else pd.Series(dtype=object)
+    values = pd.Series(_said(table.rows[named[0][0]]) if named else [], dtype=object)
     layers = values.map(columns.layer_of)
     known = ", ".join(columns.LAYER_NAMES)
     if layers.notna().any():
         for row in np.flatnonzero(layers.isna()):
             name = _ids(table.rows, table)[row]
-            raise InputError(f"{name}: layer '{values.iloc[row]}'", f"give one of {known}")
-        parts = [(str(name), table.rows[layers == name]) for name in layers.unique()]
+            raise InputError(f"feature {name}: layer '{values.iloc[row]}'", f"give one of {known}")
+        parts = [(str(name), table.rows[(layers == name).to_numpy()]) for name in layers.unique()]
     elif own or _guess(table, headers):
         parts = [(own or _guess(table, headers), table.rows)]
     else:
@@ -114,9 +116,13 @@ def _ids(rows: gpd.GeoDataFrame, table: Table) -> np.ndarray:
     own = columns.find([str(c) for c in rows.columns], "id", short=table.short)
     ids = [str(index + 1) for index in rows.index]
     if own:
-        said = rows[own[0][0]]
-        ids = [number if _blank(one) else _word(one) for number, one in zip(ids, said, strict=True)]
+        ids = [one or number for number, one in zip(ids, _said(rows[own[0][0]]), strict=True)]
     return np.array(ids, dtype=object)
+
+
+def _said(values: pd.Series) -> list[str]:
+    """Cells as texts, empty where nothing is said."""
+    return ["" if _blank(value) else _word(value) for value in values]
 
 
 def _blank(value: object) -> bool:
@@ -129,13 +135,14 @@ def _word(value: object) -> str:
     return str(int(value) if whole else value).strip()
 
 
-def _moved(piece: Piece, crs: str, say: Say) -> Piece:
-    """Its features in the CRS of the plan."""
-    if piece.rows.crs == crs:
-        return piece
-    if piece.table.crs is None:
-        say(f"{piece.layer}: brought from {piece.rows.crs.to_string()} to {crs}")
-    return replace(piece, rows=piece.rows.to_crs(crs))
+def _tell_moves(pieces: Sequence[Piece], crs: str, say: Say) -> None:
+    """Says which layers come from another CRS, but for those that the file itself says do."""
+    moved: dict[str, list[str]] = {}
+    for piece in pieces:
+        if piece.rows.crs != crs and piece.table.crs is None:
+            moved.setdefault(piece.rows.crs.to_string(), []).append(piece.layer)
+    for source, layers in moved.items():
+        say(f"{', '.join(dict.fromkeys(layers))}: brought from {source} to {crs}")
 
 
 def _records(piece: Piece, say: Say) -> list[Record]:
@@ -171,10 +178,7 @@ def _columns(piece: Piece, name: str) -> list[tuple[pd.Series, str]]:
 def _text(piece: Piece, name: str) -> list[str]:
     made = [""] * len(piece.rows)
     for values, _ in _columns(piece, name):
-        made = [
-            old or ("" if _blank(new) else _word(new))
-            for old, new in zip(made, values, strict=True)
-        ]
+        made = [old or new for old, new in zip(made, _said(values), strict=True)]
     return made
 
 

@@ -53,7 +53,7 @@ def tidy(records: Iterable[Record], layer: str, say: Say) -> list[Record]:
     made: list[Record] = []
     for record in records:
         shape, name = record["geometry"], record["id"]
-        if shape is None or shape.is_empty:
+        if shape is None or shape.is_empty or _is_dot(shape):
             seen["empty, left out"].append(name)
             continue
         if shapely.has_z(shape) or shapely.has_m(shape):
@@ -72,6 +72,11 @@ def tidy(records: Iterable[Record], layer: str, say: Say) -> list[Record]:
         made += _numbered(record, parts)
     tell(seen, layer, say)
     return made
+
+
+def _is_dot(shape: BaseGeometry) -> bool:
+    """A line or an area that is no longer than a point."""
+    return shapely.get_dimensions(shape) > 0 and shape.length == 0
 
 
 def _mended(shape: BaseGeometry, name: str) -> BaseGeometry:

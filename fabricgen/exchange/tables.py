@@ -47,7 +47,7 @@ def read_tables(path: Path) -> list[Table]:
     if path.is_dir():
         parts = sorted(path.glob("*.[sS][hH][pP]"))
         if not parts:
-            raise InputError(f"{path.name}: a folder without a Shapefile", "give a file")
+            raise InputError("is a folder without a Shapefile", "give a file")
         return [table for part in parts for table in _of_shapefile(part)]
     if not path.is_file():
         raise FormatError(f"{path.name}: no such file", "give the path of a plan")

@@ -127,6 +127,7 @@ def test_flaws_are_mended_and_told_by_id(read):
         house(id="z", geometry=high),
         house(id="m", geometry=two),
         house(id="e", geometry=shapely.Polygon()),
+        house(id="dot", geometry=shapely.Polygon([(X + 50, Y + 90)] * 4)),
         house(id="x", geometry=bow),
         house(id="edge", geometry=box(90, 90, 110, 95)),
         house(id="out", geometry=box(120, 0, 130, 10)),
@@ -137,7 +138,7 @@ def test_flaws_are_mended_and_told_by_id(read):
     assert remarks == [
         f"theirs.parquet: buildings {what}"
         for what in (
-            "e: empty, left out", "z: Z and M dropped", "x: crossed itself, repaired",
+            "e, dot: empty, left out", "z: Z and M dropped", "x: crossed itself, repaired",
             "m, x: in several parts, split", "again: drawn twice, left out",
             "1: same id again, numbered", "out: outside the site, left out",
             "edge: cut at the site's edge",
@@ -178,7 +179,7 @@ def test_degrees_feet_and_web_mercator_are_brought_to_true_meters(read):
         plan, remarks = read(house(), to=to)
         assert plan.crs == CRS
         assert plan.buildings.area.tolist() == pytest.approx([400], rel=1e-6)
-        assert f"theirs.parquet: buildings: brought from {to} to {CRS}" in remarks
+        assert f"theirs.parquet: site, buildings: brought from {to} to {CRS}" in remarks
 
 
 def test_feet_of_a_state_plane_are_brought_to_meters(tmp_path):
@@ -274,8 +275,9 @@ def test_what_cannot_be_told_is_refused_in_one_line(read, tmp_path):
     for rows, says in (
         ([house(geometry=shapely.Point(X, Y))], "buildings 1: is a Point; give polygons"),
         ([house(h=-3)], "buildings 1: height_m is -3; give 0 to 1000"),
+        ([house(layer=None)], "feature 1: layer ''; give one of site"),
         ([house(h=5000)], "buildings 1: height_m is 5000"),
-        ([house(layer="pigeons", h=None)], "1: layer 'pigeons'; give one of site, buildings"),
+        ([house(layer="pigeons", h=None)], "feature 1: layer 'pigeons'; give one of site, buildings"),
     ):
         with pytest.raises(InputError, match=f"theirs.parquet: {says}"):
             read(*rows)
