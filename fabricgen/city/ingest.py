@@ -178,7 +178,7 @@ def frame_of(mapped: Mapped, settings: CitySettings, source: Path) -> Frame:
         raise FormatError(
             f"{source.name}: covers {mapped.clip.area / 1e6:,.0f} km2, more than "
             f"{settings.max_km2:,.0f}",
-            "cut out a city, or raise city.max_km2",
+            "cut out a city, or raise ingest.max_km2",
         )
     x_m, y_m = math.floor(west), math.ceil(north)
     rows, cols = math.ceil(y_m - south), math.ceil(east - x_m)
