@@ -8,6 +8,7 @@ gradients are to show the way. It sees 0.03 too much sun in winter and 0.08 in s
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -26,6 +27,7 @@ from fabricgen.surfaces import BUILDING, TREE
 QUICK_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
 QUICK_DIRECTIONS = 8
 QUICK_HOURS = 4.0
+PIXELS_PER_CHUNK = 2**15  # so many pixels of a batch stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -60,34 +62,72 @@ def with_surroundings(site: Site, place: Place, how: Sunlight) -> Site:
         SettingsError: The latitude is out of range.
     """
     read = Reader(place)
-    latitude = float(read("latitude")[0]) if how.latitude_deg is None else how.latitude_deg
     building, canopy, crown_m = _heights(site, read)
-    counts = (site.pixel_area_m2 > 0).to(building)
-    pixel_m = site.design.pixel_m
-    steps = None
+    fields: tuple[Tensor, ...] = (building, canopy, (site.pixel_area_m2 > 0).to(building))
     if how.quick:
-        building, canopy, counts = (_halved(field) for field in (building, canopy, counts))
-        pixel_m, steps = 2 * pixel_m, QUICK_STEPS
-    sun = shading_factors(
-        building,
-        canopy,
-        pixel_m,
-        latitude_deg=latitude,
-        north_deg=how.north_deg,
+        fields = tuple(_halved(field) for field in fields)
+    view = _View(
+        pixel_m=site.design.pixel_m * (2 if how.quick else 1),
+        latitude_deg=float(read("latitude")[0]) if how.latitude_deg is None else how.latitude_deg,
+        how=how,
         passes=(read("shade.tree.leaf_on")[0], read("shade.tree.leaf_off")[0]),
-        counts=counts,
-        steps=steps,
-        every_h=QUICK_HOURS if how.quick else 2.0,
+        eye_m=crown_m / 2,
     )
-    directions = QUICK_DIRECTIONS if how.quick else 16
-    sky = sky_view_factor(building, pixel_m, eye_m=crown_m / 2, directions=directions, steps=steps)
+    step = max(1, PIXELS_PER_CHUNK // fields[0][0].numel())
+    parts = zip(*(field.split(step) for field in fields), strict=True)
+    summer, winter, sky = (torch.cat(found) for found in zip(*map(view.of, parts), strict=True))
     if how.quick:
         rows, cols = site.design.height_m.shape[-2:]
         sky = sky.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :rows, :cols]
     exposure = replace(
-        site.exposure or Exposure(), summer_sun_share=sun.cooling, winter_sun_share=sun.heating
+        site.exposure or Exposure(), summer_sun_share=summer, winter_sun_share=winter
     )
     return replace(site, exposure=exposure, sky_view=sky)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """How sun and sky are read off heights.
+
+    Attributes:
+        pixel_m: Edge of a pixel.
+        latitude_deg: North positive.
+        how: As asked.
+        passes: Light through crowns in the seasons of cooling and of heating.
+        eye_m: From where sky is seen.
+    """
+
+    pixel_m: float
+    latitude_deg: float
+    how: Sunlight
+    passes: tuple[Tensor, Tensor]
+    eye_m: float
+
+    def of(self, fields: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Sun on walls in both seasons, (B,), and sky, (B, H, W).
+
+        Args:
+            fields: Heights of buildings and of crowns, and what counts, (B, H, W) each.
+        """
+        building, canopy, counts = fields
+        quick = self.how.quick
+        steps = QUICK_STEPS if quick else None
+        sun = shading_factors(
+            building,
+            canopy,
+            self.pixel_m,
+            latitude_deg=self.latitude_deg,
+            north_deg=self.how.north_deg,
+            passes=self.passes,
+            counts=counts,
+            steps=steps,
+            every_h=QUICK_HOURS if quick else 2.0,
+        )
+        directions = QUICK_DIRECTIONS if quick else 16
+        sky = sky_view_factor(
+            building, self.pixel_m, eye_m=self.eye_m, directions=directions, steps=steps
+        )
+        return sun.cooling, sun.heating, sky
 
 
 def sky_over_ground(site: Site, place: Place) -> Tensor:
