@@ -65,7 +65,8 @@ def test_every_kind_of_work_is_measured_at_every_batch(benchmark, tiny, tmp_path
         "whole evaluator over InVEST",
         "urban cooling, forward+backward over forward",
         "whole evaluator, forward+backward over forward",
-        "growth with tile area over linear x log",
+        "urban cooling, power of the area above linear x log",
+        "whole evaluator, power of the area above linear x log",
     }
     assert not result["peer"]["same_run"]
     assert "reference run on another machine (not installed here)" in text
@@ -116,3 +117,8 @@ def test_cooling_is_timed_on_what_the_peer_is_given(tiny):
     tree = {name: float(column[4]) for name, column in tiny._table().items()}
     expected = weights @ [tree["shade"], tree["albedo"], tree["kc"]]
     assert float(found.cc[0, 0, 1]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_growth_is_told_as_a_power_above_linear_x_log(tiny):
+    rows = [{"edge_px": e, "over_n_log_n": 3.0 * (e * e) ** 0.25} for e in (32, 64, 128)]
+    assert tiny._power(rows) == pytest.approx(0.25)
