@@ -19,7 +19,7 @@ from typing import Any
 
 from fabricgen import settings as doors
 from fabricgen._torch import lightning, torch
-from fabricgen.city.store import TileStore
+from fabricgen.city.store import TRAIN, TileStore
 from fabricgen.errors import SettingsError
 from fabricgen.files import lock, prepare_output, sweep
 from fabricgen.generator import checkpoint
@@ -146,10 +146,11 @@ def _check_same(settings: TrainSettings, before: Mapping[str, Any], out: Path) -
 
 
 def _cities(store: TileStore) -> dict[str, Any]:
-    """Source and license of each city, for the card."""
+    """Source and license of each city that trains, for the card."""
     return {
         city: {key: store.card(city).get(key, "not stated") for key in CITY_KEYS}
         for city in store.cities()
+        if (store.index(city)["split"] == TRAIN).any()
     }
 
 
