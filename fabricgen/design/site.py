@@ -176,7 +176,7 @@ def open_context(context: Path, *, on_step: OnStep = quiet) -> TileStore:
     stores = [path.parent.name for path in sorted(context.glob("*/city.json"))]
     if stores:
         raise InputError(
-            f"{context.name}: holds several tile stores ({', '.join(stores[:6])})",
+            f"{context.name}: holds tile stores ({', '.join(stores[:6])})",
             f"give one of them, such as {context / stores[0]}",
         )
     base = os.environ.get("FABRICGEN_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"

@@ -131,7 +131,7 @@ def test_a_folder_of_stores_is_refused_with_their_names(tmp_path):
     for name in ("athens", "nis"):
         (tmp_path / "stores" / name).mkdir(parents=True)
         (tmp_path / "stores" / name / "city.json").write_text("{}")
-    with pytest.raises(InputError, match=r"holds several tile stores \(athens, nis\); give one"):
+    with pytest.raises(InputError, match=r"holds tile stores \(athens, nis\); give one"):
         open_context(tmp_path / "stores")
 
 
