@@ -44,6 +44,7 @@ from fabricgen.surfaces import BUILDING
 
 PIXEL_M = 1.0  # of the grid that a plan is drawn on; finer than steering needs
 MAX_PIXELS = 4096 * 4096
+ANGLE_DIGITS = 6  # of degrees: 5 micrometers on a plan of 300 m
 SAME_GRID_M = 1e-3  # corners of grids that are the same
 MARGIN_PX = 2  # of nothing around a plan, so that its outer walls are seen
 HEIGHTS = "geom.height.default"  # range of heights where a plan gives none
@@ -242,7 +243,9 @@ def frame_of(plan: Plan) -> Frame:
         InputError: The site is too large for one grid.
     """
     walls = plan.buildings.geometry.to_numpy()
-    angle_deg = edge_angle_deg(walls if len(walls) else plan.site)
+    # Rounded: coordinates that went through degrees and back must find the same grid, and a turn
+    # by 1e-10 degrees about the far origin moves it by a hundredth of a millimeter.
+    angle_deg = round(edge_angle_deg(walls if len(walls) else plan.site), ANGLE_DIGITS)
     turned = Frame(plan.crs, 0.0, 0.0, angle_deg, PIXEL_M, 1, 1)
     xy = shapely.get_coordinates(plan.site)
     row, col = turned.from_world(xy[:, 0], xy[:, 1])

@@ -277,7 +277,10 @@ def test_what_cannot_be_told_is_refused_in_one_line(read, tmp_path):
         ([house(h=-3)], "buildings 1: height_m is -3; give 0 to 1000"),
         ([house(layer=None)], "feature 1: layer ''; give one of site"),
         ([house(h=5000)], "buildings 1: height_m is 5000"),
-        ([house(layer="pigeons", h=None)], "feature 1: layer 'pigeons'; give one of site, buildings"),
+        (
+            [house(layer="pigeons", h=None)],
+            "feature 1: layer 'pigeons'; give one of site, buildings",
+        ),
     ):
         with pytest.raises(InputError, match=f"theirs.parquet: {says}"):
             read(*rows)

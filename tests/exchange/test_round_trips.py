@@ -84,6 +84,11 @@ def test_scores_agree_to_a_millionth(tmp_path, turned):
             assert float(theirs.amount) == pytest.approx(float(mine.amount), rel=1e-6), mine.name
 
 
+def test_a_plan_that_went_through_degrees_is_counted_on_the_same_grid(tmp_path, turned):
+    write_plan(turned, tmp_path / "one.geojson")
+    assert frame_of(read_plan(tmp_path / "one.geojson")) == frame_of(turned)
+
+
 def test_geojson_is_rfc_7946_to_an_independent_reader(tmp_path, turned):
     path = tmp_path / "one.geojson"
     write_plan(turned, path, extra=META)
