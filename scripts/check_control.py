@@ -2,10 +2,11 @@
 
     python scripts/check_control.py STORES OUT [SITES]
 
-STORES is a folder of tile stores of held-out cities. For each site a square of 120 to 160 m is cut
-from the city, a brief is drawn (coverage as the real site has it, floors and green by chance), and
-schemes are drawn guided and unguided with the same seed. FAR, coverage and green are then
-recomputed by geopandas from `schemes.gpkg`; net carbon of both is compared pair by pair.
+STORES is a folder of tile stores, of which the cities of the test split are used. For each site a
+square of 120 to 160 m is cut from the city, a brief is drawn (coverage as the real site has it,
+floors and green by chance), and schemes are drawn guided and unguided with the same seed. FAR,
+coverage and green are then recomputed by geopandas from `schemes.gpkg`; net carbon of both is
+compared pair by pair.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(20260101)
     store = TileStore.open(stores)
+    cities = [c for c in store.cities() if (store.index(c)["split"] == TEST).any()]
     rows: list[dict] = []
     while len({row["site"] for row in rows}) < count:
-        city = store.cities()[len({row["site"] for row in rows}) % len(store.cities())]
+        city = cities[len({row["site"] for row in rows}) % len(cities)]
         rows += _one(TileStore.open(stores / city), city, len(rows) // 2, out, rng)
     table = pd.DataFrame(rows)
     table.to_csv(out / "control.csv", index=False)
