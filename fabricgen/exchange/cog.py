@@ -5,7 +5,7 @@ from pathlib import Path
 import rasterio.shutil
 from torch import Tensor
 
-from fabricgen.exchange.geotiff import write_geotiff
+from fabricgen.exchange.geotiff import read_back, write_geotiff
 from fabricgen.files import atomic_file
 from fabricgen.layout import Frame, Layout
 
@@ -22,3 +22,4 @@ def write_cog(layout: Layout, frame: Frame, path: Path, *, inside: Tensor | None
         rasterio.shutil.copy(
             plain, part, driver="COG", compress="deflate", overview_resampling="nearest"
         )
+        read_back(part)

@@ -239,13 +239,25 @@ def write_geotiff(
         "photometric": "minisblack",
     }
     names, units, scales, planes = zip(*bands, strict=True)
-    with atomic_file(Path(path)) as part, rasterio.open(part, "w", **profile) as target:
-        target.write(np.stack(planes).astype(np.uint16))
-        target.descriptions, target.units, target.scales = names, units, scales
-        target.update_tags(1, **{f"CLASS_{k}": label for k, label in enumerate(LABELS)})
-        target.update_tags(surfaces=",".join(SURFACES), no_data=str(NO_DATA))
-        if len(bands) <= COLORED_BANDS:
-            target.write_colormap(1, {k: _rgba(color) for k, color in enumerate(COLORS)})
+    with atomic_file(Path(path)) as part:
+        with rasterio.open(part, "w", **profile) as target:
+            target.write(np.stack(planes).astype(np.uint16))
+            target.descriptions, target.units, target.scales = names, units, scales
+            target.update_tags(1, **{f"CLASS_{k}": label for k, label in enumerate(LABELS)})
+            target.update_tags(surfaces=",".join(SURFACES), no_data=str(NO_DATA))
+            if len(bands) <= COLORED_BANDS:
+                target.write_colormap(1, {k: _rgba(color) for k, color in enumerate(COLORS)})
+        read_back(part)
+
+
+def read_back(path: Path) -> None:
+    """Reads all of a raster: of a disk that filled up while it was closed, GDAL only logs.
+
+    Raises:
+        RasterioIOError: A part is missing.
+    """
+    with rasterio.open(path) as source:
+        source.read()
 
 
 def _rgba(color: str) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ import torch
 
 from fabricgen.errors import FormatError, InputError, PlanError
 from fabricgen.exchange import read_drawn, read_geotiff, read_plan, write_geotiff, write_schemes
+from fabricgen.exchange.geotiff import read_back
 from fabricgen.layout import Frame, Layout, harden
 from fabricgen.plan import rasterize
 from fabricgen.surfaces import BUILDING, COLORS, GRASS, WATER
@@ -214,3 +215,14 @@ def test_a_plan_that_breaks_its_contract_names_the_file(tmp_path, plan):
         base.execute("UPDATE buildings SET height_m = -2 WHERE id = 'b1'")
     with pytest.raises(PlanError, match="one.gpkg: buildings b1: height -2.0 m; give a positive"):
         read_plan(tmp_path / "one.gpkg")
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.99])
+def test_a_raster_that_lost_its_end_does_not_read_back(tmp_path, plan, kept):
+    path = tmp_path / "cut.tif"
+    write_geotiff(rasterize(plan, FRAME), FRAME, path)
+    read_back(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(rasterio.errors.RasterioIOError):
+        read_back(path)
