@@ -7,6 +7,7 @@ surface in the order of `surfaces.SURFACES`, band 9 the height in meters; a pixe
 has no data.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -254,10 +255,12 @@ def read_back(path: Path) -> None:
     """Reads all of a raster: of a disk that filled up while it was closed, GDAL only logs.
 
     Raises:
-        RasterioIOError: A part is missing.
+        OSError: A part is missing.
     """
     with rasterio.open(path) as source:
         source.read()
+        if source.crs is None or "surfaces" not in source.tags():  # they stand behind the pixels
+            raise OSError(errno.EIO, "the end of the raster is missing", str(path))
 
 
 def _rgba(color: str) -> tuple[int, int, int, int]:
