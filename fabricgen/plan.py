@@ -46,6 +46,9 @@ CROWN_M = 6.0  # crown of a tree that does not say
 # Samples along a pixel's edge. Odd: a wall along the grid never takes exactly half of a pixel,
 # which hardening would always build.
 SUBPIXELS = 5
+# Of a sample, added to every position: where walls run through samples, as those at half pixels do,
+# rounding errors would decide. So moved, both walls of a house give way alike: it keeps its area.
+HAIR = 1e-3
 
 Shape = tuple[BaseGeometry, int, float]  # geometry in the CRS, allowed bits, height_m or NaN
 
@@ -296,7 +299,7 @@ def _burn(shapes: list[BaseGeometry], frame: Frame, subpixels: int) -> np.ndarra
     if not inked:
         return np.zeros(size, dtype=np.int32)
     flat = shapely.transform(np.array(inked, dtype=object), lambda xy: _to_cells(xy, frame))
-    cells = shapely.transform(flat, lambda xy: xy * subpixels)
+    cells = shapely.transform(flat, lambda xy: xy * subpixels + HAIR)
     numbers = [number for number, shape in enumerate(shapes, start=1) if not shape.is_empty]
     return features.rasterize(
         zip(cells, numbers, strict=True), out_shape=size, fill=0, dtype=np.int32

@@ -95,6 +95,18 @@ def test_a_wall_along_the_grid_never_takes_half_a_pixel():
     assert abs(bias / 20) < 0.01
 
 
+@pytest.mark.parametrize("angle_deg", [0.0, 17.0, 33.3, 71.9])
+@pytest.mark.parametrize("pixel_m", [1.0, 2.0])
+def test_a_house_whose_walls_run_through_samples_keeps_its_area_when_hardened(angle_deg, pixel_m):
+    where = centred_frame(CRS, X + 100, Y + 80, angle_deg, rows=90, cols=90, pixel_m=pixel_m)
+    corners = [(10.5, 20.5), (10.5, 50.5), (30.5, 50.5), (30.5, 20.5)]  # half pixels
+    house = shapely.Polygon([where.to_world(row, col) for row, col in corners])
+    drawn = paint([(house, BIT[BUILDING], 9.0)], where, ground=BIT[GRASS])
+    soft_m2, hard_m2 = (float(x.area_m2()[0, BUILDING]) for x in (drawn, harden(drawn)))
+    assert soft_m2 == pytest.approx(600 * pixel_m**2, rel=1e-5)
+    assert hard_m2 == pytest.approx(600 * pixel_m**2, rel=0.002)  # one pixel, at a corner
+
+
 @pytest.mark.parametrize("angle_deg", [0.0, 17.0])
 def test_drawing_keeps_the_area_of_every_surface_within_one_percent(plan, angle_deg):
     size = {"rows": 140, "cols": 150, "pixel_m": 2.0}
