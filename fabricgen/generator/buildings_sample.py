@@ -111,10 +111,11 @@ def sample(
     standing = run.batch["context"].shape[1]
     valid = torch.from_numpy(run.stands[:, standing:]).to(boxes.device)
     building = run.batch["building"][:, 1:].clamp(min=0)
-    return Boxes(boxes[..., :5], boxes[..., 5], building, valid)
+    # Out of inference, so that a gradient may move them.
+    return Boxes(boxes[..., :5].clone(), boxes[..., 5].clone(), building.clone(), valid)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def draw_sequence(
     model: BuildingsModel,
     conditions: Conditions,

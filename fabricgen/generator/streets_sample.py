@@ -110,7 +110,7 @@ def sample(
     return new_segments([without_stumps(network) for network in grown], like=conditions.segments)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def grow_streets(
     model: StreetsModel,
     conditions: Conditions,

@@ -35,6 +35,7 @@ DPI = 150
 PANEL_IN = 3.4  # width of one panel
 CAPTION_IN = 0.72  # strip under each plan
 POINTS_PER_PX = 0.6  # a stroke of the page on the smaller picture
+LEAST_POINTS = 2.6  # of a number that is still read
 COLUMNS = 4
 SHOWN = 48  # panels at most; a picture has its limits
 
@@ -86,16 +87,18 @@ def paint(drawing: Drawing, axes: Axes) -> None:
     for mark in drawing.marks:
         if mark.shapes:
             outline = Outline.make_compound_path(*(_outline(shape) for shape in mark.shapes))
-            axes.add_patch(PathPatch(outline, **_look(mark.style)))
+            axes.add_artist(PathPatch(outline, **_look(mark.style)))  # limits stand already
         if mark.circles is not None:
             discs = [_disc(*row) for row in mark.circles]
             axes.add_collection(PathCollection(discs, **_look(mark.style)), autolim=False)
     inch_m = view.width_m / (PANEL_IN - 0.18)
     for label in drawing.labels:
-        axes.text(
-            label.x_m, label.y_m, label.text, color="white", ha="center", va="center_baseline",
-            fontsize=72 * label.height_m / inch_m,
-        )  # fmt: skip
+        points = 72 * label.height_m / inch_m
+        if points >= LEAST_POINTS:
+            axes.text(
+                label.x_m, label.y_m, label.text, color="white", ha="center",
+                va="center_baseline", fontsize=points,
+            )  # fmt: skip
     _scale(axes, view)
 
 

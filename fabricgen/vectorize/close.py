@@ -125,11 +125,12 @@ def close_floors(plan: Plan, asked: Range, *, settings: DrawSettings) -> Plan:
     if span is None or len(table) == 0 or not areas.sum():
         return plan
     goal_m2 = float(np.clip(now, *span)) * plan.site.area
-    least = np.maximum(1, np.floor(start * 0.5))
+    ideal = start * goal_m2 / (now * plan.site.area)
+    # Houses may be lower than they were meant; far higher ones would ask for other footprints.
+    least = np.maximum(1, np.floor(np.minimum(start * 0.5, ideal * 0.75)))
     most = np.minimum(settings.max_floors, np.maximum(np.ceil(start * 2.0), start + 3))
     narrow = np.array([narrow_m(shape) for shape in table.geometry])
     most = np.clip(narrow * settings.slenderness // settings.storey_m, start, most)
-    ideal = start * goal_m2 / (now * plan.site.area)
     floors = np.clip(np.rint(ideal), least, most)
     groups = groups_of(table.geometry.to_numpy(), TOUCH_M)
     blocks = _blocks(groups, start)

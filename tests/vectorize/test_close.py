@@ -1,5 +1,7 @@
 """Laws of closing a brief: what is asked is what a reader measures, or it is said to be missed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -95,11 +97,20 @@ def test_terraces_keep_one_height(plan):
     assert closed.buildings["floors"][terrace].nunique() == 1
 
 
-def test_floors_stay_within_half_and_double(plan):
+def test_floors_rise_to_double_at_most(plan):
     closed = close_brief(plan, {"far": (9.0, 9.0)})
     before, after = plan.buildings["floors"], closed.plan.buildings["floors"]
     assert (after <= np.maximum(2 * before, before + 3)).all()
     assert [miss.name for miss in closed.unmet] == ["far"]
+
+
+def test_towers_come_down_as_far_as_the_floor_area_asks(plan):
+    table = plan.buildings.assign(floors=plan.buildings["floors"] * 4)
+    towers = replace(plan, buildings=table.assign(height_m=table["floors"] * 3.0))
+    far = of_plan(plan)["far"]
+    closed = close_brief(towers, {"far": (far, far)})
+    assert closed.unmet == ()
+    assert of_plan(closed.plan)["far"] == pytest.approx(far, rel=TOLERANCE["far"])
 
 
 def test_an_empty_site_misses_every_building_ask(proposals):
