@@ -101,7 +101,7 @@ def test_parts_raise_heights_and_add_no_area(tmp_path):
 
 def test_an_extract_larger_than_allowed_is_refused(tmp_path):
     source = worlds.town(tmp_path / "t.osm.pbf").write()
-    with pytest.raises(FormatError, match=r"cut out a city, or raise city\.max_km2"):
+    with pytest.raises(FormatError, match=r"cut out a city, or raise ingest\.max_km2"):
         ingest(source, city="t", out=tmp_path / "s", settings=CitySettings(max_km2=0.1))
     assert not (tmp_path / "s").exists()
 
