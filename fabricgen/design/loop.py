@@ -98,9 +98,12 @@ def run(
         far[index] = done
         on_step(sum(far), total, note)
 
+    def judge(drafts: list[Draft]) -> list[Scheme]:
+        return [_judge(one, parts[0], counting) for one in drafts]
+
     with one_thread():
-        drafts = share(draft, parts, workers=settings.workers, on_step=hear)
-        schemes = [_judge(one, parts[0], counting) for some in drafts for one in some]
+        judged = share(draft, parts, workers=settings.workers, on_step=hear, finish=judge)
+    schemes = [scheme for some in judged for scheme in some]
     on_step(total, total, "ranked")
     return Run(rank(schemes), site, brief, region.name, models, settings)
 

@@ -49,8 +49,9 @@ def share(
     *,
     workers: int = 0,
     on_step: Listener,
+    finish: Callable[[Any], Any] = lambda answer: answer,
 ) -> list[Any]:
-    """`function` of each item, some of them in helper processes.
+    """`function` of each item, some of them in helper processes, and `finish` of each answer.
 
     This process takes items as well. Helpers work in `one_thread`, and so should the caller, so
     that the answers do not depend on who gives them.
@@ -60,9 +61,10 @@ def share(
         items: Can be pickled, as can the answers.
         workers: Processes in all; 0: one for each core, at most `MOST`.
         on_step: Hears of an item how many of its steps are done, and a note; in this thread.
+        finish: What this process alone does with an answer, while others are still awaited.
 
     Returns:
-        The answers in the order of the items.
+        The finished answers in the order of the items.
 
     Raises:
         ResourceError: A helper was ended from outside, say for want of memory.
@@ -75,9 +77,13 @@ def share(
     with _helpers(helpers, partial(_feed, function, items, todo, news.post)):
         for index in _taken(todo):
             news.answers[index] = function(items[index], news.of(index))
-        while len(news.answers) < len(items):
-            news.hear(wait=True)
-    return [news.answers[index] for index in range(len(items))]
+        finished: dict[int, Any] = {}
+        while len(finished) < len(items):
+            for index in sorted(news.answers.keys() - finished.keys()):
+                finished[index] = finish(news.answers[index])
+            if len(news.answers) < len(items):
+                news.hear(wait=True)
+    return [finished[index] for index in range(len(items))]
 
 
 class _News:

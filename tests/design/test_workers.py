@@ -79,6 +79,13 @@ def test_alone_it_answers_in_order_and_tells_its_steps(work):
     assert heard == [(0, 1, "half"), (1, 1, "half"), (2, 1, "half")]
 
 
+def test_answers_are_finished_here_and_stay_in_order(work):
+    found = share(
+        work.square, [3, 1, 2], workers=1, on_step=lambda *_: None, finish=lambda a: (a[1], a[2])
+    )
+    assert [value for value, _ in found] == [9, 1, 4]
+
+
 def test_one_thread_is_given_back():
     before = torch.get_num_threads()
     with one_thread():
