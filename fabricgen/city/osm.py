@@ -29,6 +29,7 @@ ORIGIN = ("ODbL 1.0", "© OpenStreetMap contributors, openstreetmap.org/copyrigh
 LAYERS = frozenset({"buildings", "streets", "green", "water", "paved", "trees"})
 MIN_BUILDING_M2 = 4.0
 MAX_EXTENT_DEG2 = 1.0  # about 6,000 km2 at 60 degrees north; beyond is a country, not a city
+LEAST_RING = 3  # points of a ring, its end counted, that hold no area
 LAST_LATITUDE_DEG = 84.0  # UTM ends here
 
 Kept = dict[str, list[tuple[tags.Feature, bytes]]]
@@ -143,20 +144,24 @@ def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
     dropped: Counter[str] = Counter()
     relations: dict[int, tuple[str, list[int]]] = {}
     assembled: set[int] = set()
+    crossed: dict[int, tags.Feature] = {}
     factory = osmium.geom.WKBFactory()
     try:
         for thing in _things(path):
             if isinstance(thing, osmium.osm.Relation):
                 _note_relation(thing, relations)
                 continue
-            if isinstance(thing, osmium.osm.Area) and not thing.from_way():
+            if isinstance(thing, osmium.osm.Area):
                 if thing.num_rings()[0] == 0:
-                    continue  # its ways do not close; counted below
-                assembled.add(thing.orig_id())
+                    _note_crossed(thing, crossed)
+                    continue  # a ring that crosses itself, or ways that do not close: see below
+                if not thing.from_way():
+                    assembled.add(thing.orig_id())
             _keep(thing, factory, kept, dropped)
     except RuntimeError as err:
         raise _unreadable(path, err) from err
 
+    _mend_crossed(path, crossed, kept, dropped)
     # What was never assembled lacks some of its ways.
     wanted = {}
     for relation, (role, ways) in relations.items():
@@ -186,6 +191,27 @@ def _note_relation(
         relations[relation.id] = (feature.role, ways)
 
 
+def _note_crossed(area: osmium.osm.Area, crossed: dict[int, tags.Feature]) -> None:
+    """Remembers a closed way that is no simple ring, if it tells something of the ground."""
+    if not area.from_way():
+        return
+    feature = tags.surface_of(dict(area.tags), "area")
+    if feature is not None and feature.role != "dropped":
+        crossed[area.orig_id()] = feature
+
+
+def _mend_crossed(
+    path: Path, crossed: dict[int, tags.Feature], kept: Kept, dropped: Counter[str]
+) -> None:
+    """Files rings that cross themselves, which the assembler leaves out; they are mended later."""
+    lines = _lines(path, set(crossed))
+    for way, feature in crossed.items():
+        if way in lines and shapely.get_num_points(lines[way]) > LEAST_RING:
+            kept[feature.role].append((feature, shapely.to_wkb(shapely.Polygon(lines[way]))))
+        else:
+            dropped[f"{feature.role} with missing or repeated nodes"] += 1
+
+
 def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Counter[str]) -> None:
     """Files one object under its role, or counts why not."""
     words = dict(thing.tags)
@@ -195,8 +221,8 @@ def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Coun
         feature = tags.surface_of(words, "area")
     elif isinstance(thing, osmium.osm.Way):
         feature = tags.surface_of(words, "line")
-        if feature is None and not thing.is_closed():
-            _count_open_ring(words, dropped)
+        if feature is None:
+            _count_lost_ring(thing, words, dropped)
     else:
         feature = tags.surface_of(words, "point")
     if feature is None:
@@ -217,18 +243,25 @@ def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Coun
     kept[feature.role].append((feature, bytes.fromhex(blob)))
 
 
-def _count_open_ring(words: dict[str, str], dropped: Counter[str]) -> None:
-    """An open way that carries the tags of a building has lost a part of its ring."""
-    if "building" in words or "building:part" in words:
-        dropped["building whose ring is not closed"] += 1
+def _count_lost_ring(way: osmium.osm.Way, words: dict[str, str], dropped: Counter[str]) -> None:
+    """Counts a building that has lost a part of its ring, and a ring of two points.
+
+    The assembler passes over both without a word.
+    """
+    if not way.is_closed():
+        if "building" in words or "building:part" in words:
+            dropped["building whose ring is not closed"] += 1
+    elif len(way.nodes) <= LEAST_RING:
+        feature = tags.surface_of(words, "area")
+        if feature is not None and feature.role != "dropped":
+            dropped[f"{feature.role} without area"] += 1
 
 
-def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
-    """Hulls of the ways that are left of incomplete building relations, in degrees, (N,)."""
-    ways = {way for members in wanted.values() for way in members}
-    if not ways:
-        return np.zeros(0, object)
+def _lines(path: Path, ways: set[int]) -> dict[int, shapely.Geometry]:
+    """Some ways as lines in degrees, by their number; those that lack nodes are left out."""
     found: dict[int, shapely.Geometry] = {}
+    if not ways:
+        return found
     factory = osmium.geom.WKBFactory()
     some = osmium.filter.IdFilter(ways)
     some.enable_for(osmium.osm.WAY)
@@ -239,7 +272,13 @@ def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
         try:
             found[way.id] = shapely.from_wkb(bytes.fromhex(factory.create_linestring(way)))
         except (osmium.InvalidLocationError, RuntimeError):
-            continue  # the relation is counted as incomplete already
+            continue  # the caller counts what is missing
+    return found
+
+
+def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
+    """Hulls of the ways that are left of incomplete building relations, in degrees, (N,)."""
+    found = _lines(path, {way for members in wanted.values() for way in members})
     hulls = []
     for members in wanted.values():
         there = [found[way] for way in members if way in found]

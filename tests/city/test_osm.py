@@ -63,13 +63,22 @@ def test_what_is_left_out_is_counted_by_reason(extract):
     assert dropped["building whose ring is not closed"] == 1
 
 
-def test_a_ring_that_crosses_itself_is_mended(extract):
-    extract.way([(0, 0), (40, 0), (0, 20), (40, 20)], closed=True, tags={"building": "yes"})
+@pytest.mark.parametrize("words", [{"building": "yes"}, {"natural": "wood"}])
+def test_a_ring_that_crosses_itself_is_mended(extract, words):
+    extract.way([(0, 0), (40, 0), (0, 20), (40, 20)], closed=True, tags=words)
     extract.box(100, 0, 20, 20, building="yes")
     mapped = osm.read(extract.write())
-    assert shapely.is_valid(mapped.buildings.shape).all()
-    total = len(mapped.buildings.shape) + sum(mapped.dropped.values())
-    assert total >= 1
+    found = mapped.buildings.shape if "building" in words else mapped.areas.shape
+    assert shapely.is_valid(found).all()
+    assert shapely.area(found).max() == pytest.approx(400, rel=0.01)  # two triangles
+    assert sum(mapped.dropped.values()) == 0
+
+
+def test_a_ring_without_area_is_counted(extract):
+    extract.way([(0, 0), (40, 0)], closed=True, tags={"natural": "wood"})
+    extract.box(100, 0, 20, 20, building="yes")
+    mapped = osm.read(extract.write())
+    assert len(mapped.areas.shape) == 0 and sum(mapped.dropped.values()) == 1
 
 
 def test_a_file_without_a_box_takes_that_of_its_features(extract):
