@@ -5,6 +5,7 @@ keep the street on one side, go around the face of the street graph, and note th
 A terrace is then a run of equal steps, whatever way its street bends.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,14 @@ def cell_of(points: np.ndarray, cells: int) -> np.ndarray:
     return place[..., 1] * cells + place[..., 0]
 
 
+def nearest_street(points: np.ndarray, streets: Streets) -> StreetView:
+    """The nearest street of each point (P, 2); where there is none, `face` is -1."""
+    if len(streets.segments) == 0:
+        return _no_street(points)
+    edge, _, pick = _look(points, streets)
+    return pick(edge.argmin(1))
+
+
 def view_streets(points: np.ndarray, streets: Streets) -> tuple[StreetView, StreetView]:
     """The nearest street of each point (P, 2), and the nearest that runs another way.
 
@@ -79,6 +88,26 @@ def view_streets(points: np.ndarray, streets: Streets) -> tuple[StreetView, Stre
     """
     if len(streets.segments) == 0:
         return _no_street(points), _no_street(points)
+    edge, direction, pick = _look(points, streets)
+    first = edge.argmin(1)
+    heading = direction[np.arange(len(points)), first]
+    same = np.abs((direction * heading[:, None]).sum(-1)) > TURN_SHARE
+    other = np.where(same, np.inf, edge)
+    second = other.argmin(1)
+    turned = pick(second)
+    nowhere = ~np.isfinite(other[np.arange(len(points)), second])
+    turned.face[nowhere] = -1
+    turned.edge_m[nowhere] = FAR_M
+    return pick(first), turned
+
+
+def _look(
+    points: np.ndarray, streets: Streets
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], StreetView]]:
+    """Distance to the edges (P, K) and directions (P, K, 2) of the streets near each point.
+
+    The function makes views of one of the K streets of each point, by their numbers (P,).
+    """
     candidates = streets.near[cell_of(points, NEAR_GRID)]  # (P, K)
     segments = streets.segments[candidates]  # (P, K, 6)
     along, foot, length = _project(points[:, None], segments)
@@ -104,16 +133,7 @@ def view_streets(points: np.ndarray, streets: Streets) -> tuple[StreetView, Stre
             face=streets.face[half_edge],
         )
 
-    first = edge.argmin(1)
-    heading = direction[np.arange(len(points)), first]
-    same = np.abs((direction * heading[:, None]).sum(-1)) > TURN_SHARE
-    other = np.where(same, np.inf, edge)
-    second = other.argmin(1)
-    turned = pick(second)
-    nowhere = ~np.isfinite(other[np.arange(len(points)), second])
-    turned.face[nowhere] = -1
-    turned.edge_m[nowhere] = FAR_M
-    return pick(first), turned
+    return edge, direction, pick
 
 
 def label_blocks(through: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fabricgen.generator.blocks import GRID, WINDOW_M, Streets, grid_points, view_streets
+from fabricgen.generator.blocks import GRID, WINDOW_M, Streets, grid_points, nearest_street
 
 CHANNELS = 15
 
@@ -16,7 +16,7 @@ def draw_raster(
     ask_map: np.ndarray | None,
 ) -> np.ndarray:
     """The condition raster (CHANNELS, G, G): streets, what stands, the site, what is asked."""
-    view, _ = view_streets(grid_points(GRID), streets)
+    view = nearest_street(grid_points(GRID), streets)
     near = np.exp(-np.maximum(view.edge_m, 0) / 20)
     site_share = pool(site, GRID)
     built, floors = _draw_context(context)

@@ -15,6 +15,7 @@ from fabricgen.generator.blocks import (
     StreetView,
     grid_points,
     label_blocks,
+    nearest_street,
     rank_cells,
     read_streets,
     through_streets,
@@ -117,7 +118,7 @@ def make_scene(
 
 def box_walk(boxes: np.ndarray, streets: Streets) -> np.ndarray:
     """Walk, face and setback of each box (N, 5): (N, 3) float32; face -1 without streets."""
-    view, _ = view_streets(boxes[:, :2], streets)
+    view = nearest_street(boxes[:, :2], streets)
     along, across = _axes(boxes[:, 4])
     reach = (
         boxes[:, 2] * np.abs((along * view.normal).sum(1))
