@@ -1,26 +1,11 @@
 """The measurement of speed, on tiny tiles: what it reports, not how fast this machine is."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """The script as a module; its folder joins the path as it does when it is run."""
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "training" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The metered check, on made records and on a sample of real ones."""
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
@@ -18,17 +17,6 @@ COLUMNS = (
     "SiteEnergyUse(kBtu)", "Electricity(kBtu)", "NaturalGas(kBtu)", "SteamUse(kBtu)",
     "TotalGHGEmissions", "ComplianceStatus", "Outlier",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    """The script as a module; its folder joins the path as it does when it is run."""
-    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "training" / "benchmark.py")
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
 
 
 def record(kind="Office", floors=6, area=46500.0, eui=50.0, gas_share=0.2, **others):
