@@ -88,7 +88,34 @@ def of_osm(path: Path, crs: str) -> dict[str, list]:
             if ring:  # GDAL makes faces of common keys only
                 face = shapely.make_valid(shapely.Polygon(row.geometry), method="structure")
                 file_feature(tags.surface_of(words, "area"), face, layers)
+        if shape == "area":
+            known = set(table["osm_way_id"].dropna())
+    missed = left_out(path, known)
+    flat = gpd.GeoSeries([face for _, face in missed], crs=4326).to_crs(crs)
+    for (words, _), face in zip(missed, flat, strict=True):
+        file_feature(tags.surface_of(words, "area"), face, layers)
     return layers
+
+
+def left_out(path: Path, known: set[str]) -> list[tuple[dict[str, str], shapely.Geometry]]:
+    """Tags and faces of closed ways that GDAL gives none, since a multipolygon has them too."""
+    members = {
+        member.ref
+        for relation in osmium.FileProcessor(str(path), osmium.osm.RELATION)
+        if relation.tags.get("type") == "multipolygon"
+        for member in relation.members
+        if member.type == "w"
+    }
+    found = []
+    factory = osmium.geom.WKBFactory()
+    kinds = osmium.osm.NODE | osmium.osm.WAY
+    for way in osmium.FileProcessor(str(path), kinds).with_locations():
+        if not isinstance(way, osmium.osm.Way) or way.id not in members or str(way.id) in known:
+            continue
+        if way.is_closed() and len(way.nodes) > 3 and len(way.tags):
+            ring = shapely.from_wkb(bytes.fromhex(factory.create_linestring(way)))
+            found.append((dict(way.tags), shapely.Polygon(ring)))
+    return found
 
 
 def open_relations(path: Path) -> set[str]:

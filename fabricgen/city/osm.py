@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ LEAST_RING = 3  # points of a ring, its end counted, that hold no area
 LAST_LATITUDE_DEG = 84.0  # UTM ends here
 
 Kept = dict[str, list[tuple[tags.Feature, bytes]]]
+Relation = tuple[tags.Feature, list[tuple[int, bool]]]  # member ways, and whether each is inner
 
 
 def read(path: Path) -> Mapped:
@@ -44,7 +46,7 @@ def read(path: Path) -> Mapped:
     Raises:
         FormatError: The file is missing, empty, cut short, or no OpenStreetMap data.
     """
-    kept, dropped, wanted = _collect(path)
+    kept, dropped, lost = _collect(path)
     box = _header_box(path) or _box_of_features(kept, path)
     _check_box(box, path)
     crs = local_utm(*box)
@@ -55,7 +57,6 @@ def read(path: Path) -> Mapped:
         raise FormatError(f"{path.name}: holds no building and no street", "give a city extract")
     streets = kept["street"]
     shapes = _shapes(streets, crs)
-    lost = reproject(_lost_buildings(path, wanted), "EPSG:4326", crs)
     return Mapped(
         crs=crs,
         clip=clip,
@@ -70,7 +71,7 @@ def read(path: Path) -> Mapped:
         ),
         areas=_areas(kept["area"], crs, dropped),
         crowns=_crowns(kept["tree"] + kept["line"], crs),
-        lost=lost,
+        lost=reproject(lost, "EPSG:4326", crs),
         dropped=dropped,
         origin=Origin("OpenStreetMap", *ORIGIN, date=_date(path)),
     )
@@ -132,17 +133,17 @@ def _check_box(box: tuple[float, float, float, float], path: Path) -> None:
 # --- the pass over the file ----------------------------------------------------------------------
 
 
-def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
+def _collect(path: Path) -> tuple[Kept, Counter[str], np.ndarray]:
     """Every feature that tells something of the ground, as WKB in degrees.
 
     Returns:
-        Features by role, counts of what was left out, and the member ways of building relations
-        that could not be put together.
+        Features by role, counts of what was left out, and the hulls of buildings of which only a
+        part is there, in degrees.
     """
     _open(path).close()
     kept: Kept = {role: [] for role in ("building", "part", "street", "area", "line", "tree")}
     dropped: Counter[str] = Counter()
-    relations: dict[int, tuple[str, list[int]]] = {}
+    relations: dict[int, Relation] = {}
     assembled: set[int] = set()
     crossed: dict[int, tags.Feature] = {}
     factory = osmium.geom.WKBFactory()
@@ -161,16 +162,10 @@ def _collect(path: Path) -> tuple[Kept, Counter[str], dict[int, list[int]]]:
     except RuntimeError as err:
         raise _unreadable(path, err) from err
 
-    _mend_crossed(path, crossed, kept, dropped)
-    # What was never assembled lacks some of its ways.
-    wanted = {}
-    for relation, (role, ways) in relations.items():
-        if relation in assembled:
-            continue
-        dropped[f"{role} relation not complete"] += 1
-        if role == "building":
-            wanted[relation] = ways
-    return kept, dropped, wanted
+    torn = [found for number, found in relations.items() if number not in assembled]
+    lines = _lines(path, {*crossed, *(way for _, members in torn for way, _ in members)})
+    _mend_rings(crossed, lines, kept, dropped)
+    return kept, dropped, _mend_relations(torn, lines, kept, dropped)
 
 
 def _things(path: Path) -> osmium.FileProcessor:
@@ -178,17 +173,15 @@ def _things(path: Path) -> osmium.FileProcessor:
     return processor.with_filter(osmium.filter.EmptyTagFilter())
 
 
-def _note_relation(
-    relation: osmium.osm.Relation, relations: dict[int, tuple[str, list[int]]]
-) -> None:
+def _note_relation(relation: osmium.osm.Relation, relations: dict[int, Relation]) -> None:
     """Remembers a multipolygon, to see whether its area turns up."""
     words = dict(relation.tags)
     if words.get("type") != "multipolygon":
         return
     feature = tags.surface_of(words, "area")
     if feature is not None and feature.role != "dropped":
-        ways = [member.ref for member in relation.members if member.type == "w"]
-        relations[relation.id] = (feature.role, ways)
+        ways = [(m.ref, m.role == "inner") for m in relation.members if m.type == "w"]
+        relations[relation.id] = (feature, ways)
 
 
 def _note_crossed(area: osmium.osm.Area, crossed: dict[int, tags.Feature]) -> None:
@@ -200,16 +193,54 @@ def _note_crossed(area: osmium.osm.Area, crossed: dict[int, tags.Feature]) -> No
         crossed[area.orig_id()] = feature
 
 
-def _mend_crossed(
-    path: Path, crossed: dict[int, tags.Feature], kept: Kept, dropped: Counter[str]
+def _mend_rings(
+    crossed: dict[int, tags.Feature],
+    lines: Mapping[int, shapely.Geometry],
+    kept: Kept,
+    dropped: Counter[str],
 ) -> None:
     """Files rings that cross themselves, which the assembler leaves out; they are mended later."""
-    lines = _lines(path, set(crossed))
     for way, feature in crossed.items():
         if way in lines and shapely.get_num_points(lines[way]) > LEAST_RING:
             kept[feature.role].append((feature, shapely.to_wkb(shapely.Polygon(lines[way]))))
         else:
             dropped[f"{feature.role} with missing or repeated nodes"] += 1
+
+
+def _mend_relations(
+    torn: list[Relation], lines: Mapping[int, shapely.Geometry], kept: Kept, dropped: Counter[str]
+) -> np.ndarray:
+    """Files multipolygons whose rings close but cross or touch; hulls of other buildings, (N,)."""
+    hulls = []
+    for feature, members in torn:
+        there = [(lines[way], inner) for way, inner in members if way in lines]
+        face = _face(there) if len(there) == len(members) else None
+        if face is not None:
+            kept[feature.role].append((feature, shapely.to_wkb(face)))
+            continue
+        dropped[f"{feature.role} relation not complete"] += 1
+        if feature.role == "building" and there:
+            hulls.append(shapely.union_all([line for line, _ in there]).convex_hull)
+    return array_of(hulls)
+
+
+def _face(members: list[tuple[shapely.Geometry, bool]]) -> shapely.Geometry | None:
+    """What outer ways hold and inner ways do not; None where the ways do not close."""
+    ends = Counter(
+        end for line, _ in members for end in (line.coords[0], line.coords[-1]) if not line.is_ring
+    )
+    if any(count % 2 for count in ends.values()):
+        return None
+    held = [
+        shapely.union_all(
+            shapely.get_parts(
+                shapely.polygonize([shapely.union_all([x for x, hole in members if hole == inner])])
+            )
+        )
+        for inner in (False, True)
+    ]
+    face = shapely.difference(*held)
+    return face if face.area > 0 else None
 
 
 def _keep(thing: Any, factory: osmium.geom.WKBFactory, kept: Kept, dropped: Counter[str]) -> None:
@@ -274,17 +305,6 @@ def _lines(path: Path, ways: set[int]) -> dict[int, shapely.Geometry]:
         except (osmium.InvalidLocationError, RuntimeError):
             continue  # the caller counts what is missing
     return found
-
-
-def _lost_buildings(path: Path, wanted: dict[int, list[int]]) -> np.ndarray:
-    """Hulls of the ways that are left of incomplete building relations, in degrees, (N,)."""
-    found = _lines(path, {way for members in wanted.values() for way in members})
-    hulls = []
-    for members in wanted.values():
-        there = [found[way] for way in members if way in found]
-        if there:
-            hulls.append(shapely.union_all(there).convex_hull)
-    return array_of(hulls)
 
 
 # --- from WKB to arrays --------------------------------------------------------------------------

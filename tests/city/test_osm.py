@@ -74,6 +74,18 @@ def test_a_ring_that_crosses_itself_is_mended(extract, words):
     assert sum(mapped.dropped.values()) == 0
 
 
+def test_a_multipolygon_whose_rings_cross_or_overlap_is_mended(extract):
+    tie = extract.way([(0, 0), (40, 0), (0, 20), (40, 20)], closed=True)
+    extract.relation([(tie, "outer")], natural="wood")
+    yard = extract.box(100, 0, 40, 40)
+    halves = [extract.box(110, 10, 12, 20), extract.box(118, 10, 12, 20)]
+    extract.relation([(yard, "outer"), *((half, "inner") for half in halves)], landuse="grass")
+    extract.box(200, 0, 20, 20, building="yes")
+    mapped = osm.read(extract.write())
+    assert shapely.area(mapped.areas.shape) == pytest.approx([400, 1600 - 400], rel=0.01)
+    assert sum(mapped.dropped.values()) == 0
+
+
 def test_a_ring_without_area_is_counted(extract):
     extract.way([(0, 0), (40, 0)], closed=True, tags={"natural": "wood"})
     extract.box(100, 0, 20, 20, building="yes")
