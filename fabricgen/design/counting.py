@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -12,7 +12,6 @@ from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.surroundings import Sunlight
 from fabricgen.layout import Layout
 
-HORIZON_YEARS = 60
 # New fabric takes the place of the old: a house that is drawn where one stood is no house kept.
 CLEARED = Measures(cleared=True)
 
@@ -32,7 +31,7 @@ class Counting:
     region: str | Region
     today: Layout | None = None
     sunlight: Sunlight | None = None
-    measures: Measures = field(default=CLEARED)
+    measures: Measures = CLEARED
 
     def ledger(self, layout: Layout, inside: Tensor, *, draws: int = 0) -> Ledger:
         """The carbon of B layouts on their sites.
@@ -47,7 +46,6 @@ class Counting:
             region=self.region,
             context=self.today,
             inside=inside,
-            horizon_years=HORIZON_YEARS,
             draws=draws,
             measures=self.measures,
             sunlight=self.sunlight,
