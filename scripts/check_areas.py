@@ -85,7 +85,7 @@ def of_osm(path: Path, crs: str) -> dict[str, list]:
                 words["area"] = "yes"  # GDAL has judged that, and drops the tag
             file_feature(tags.surface_of(words, shape), row.geometry, layers)
             ring = shape == "line" and row.geometry.is_ring and row.geometry.is_valid
-            if ring:  # GDAL makes faces of common keys only
+            if ring and words.get("area") != "no":  # GDAL makes faces of common keys only
                 face = shapely.make_valid(shapely.Polygon(row.geometry), method="structure")
                 file_feature(tags.surface_of(words, "area"), face, layers)
         if shape == "area":
