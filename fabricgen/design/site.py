@@ -82,6 +82,19 @@ def read_polygons(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     Raises:
         InputError: The file, its coordinate system or its shapes cannot be used.
     """
+    table = read_features(path, layer)
+    check_crs(table, path.name)
+    for row, shape in enumerate(table.geometry):
+        check_shape(shape, f"{path.name}: feature {row + 1}")
+    return table
+
+
+def read_features(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
+    """The features of a vector file as they stand in it.
+
+    Raises:
+        InputError: The file cannot be read, or holds no shape.
+    """
     if not path.exists():
         raise FormatError(f"{path.name}: no such file", "give the path of a vector file")
     try:
@@ -94,12 +107,15 @@ def read_polygons(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
         ) from err
     if not isinstance(table, gpd.GeoDataFrame) or table.geometry.isna().all() or table.empty:
         raise InputError(f"{path.name}: holds no shape", "draw one polygon")
-    _check_crs(table, path.name)
-    _check_shapes(table, path.name)
     return table
 
 
-def _check_crs(table: gpd.GeoDataFrame, name: str) -> None:
+def check_crs(table: gpd.GeoDataFrame, name: str) -> None:
+    """Holds a file's coordinate system against its numbers.
+
+    Raises:
+        InputError: There is none, or the numbers are of another.
+    """
     if table.crs is None:
         raise InputError(f"{name}: no coordinate system", _crs_fix(table.total_bounds))
     if table.crs.is_geographic and not _like_degrees(table.total_bounds):
@@ -114,17 +130,22 @@ def _check_crs(table: gpd.GeoDataFrame, name: str) -> None:
         )
 
 
-def _check_shapes(table: gpd.GeoDataFrame, name: str) -> None:
-    for row, shape in enumerate(table.geometry):
-        where = f"{name}: feature {row + 1}"
-        if shape is None or shape.is_empty:
-            raise InputError(f"{where} is empty", "delete it or draw it")
-        if shape.geom_type not in ("Polygon", "MultiPolygon"):
-            raise InputError(f"{where} is a {shape.geom_type}", "draw the site as a polygon")
-        if not shape.is_valid:
-            raise InputError(
-                f"{where} is not a valid polygon ({_reason(shape)})", "untie the crossing"
-            )
+def check_shape(shape: BaseGeometry | None, where: str) -> None:
+    """Holds a feature against what a site must be.
+
+    Args:
+        shape: The feature's geometry.
+        where: File and feature, for the message.
+
+    Raises:
+        InputError: It is no sound polygon.
+    """
+    if shape is None or shape.is_empty:
+        raise InputError(f"{where} is empty", "delete it or draw it")
+    if shape.geom_type not in ("Polygon", "MultiPolygon"):
+        raise InputError(f"{where} is a {shape.geom_type}", "draw the site as a polygon")
+    if not shape.is_valid:
+        raise InputError(f"{where} is not a valid polygon ({_reason(shape)})", "untie the crossing")
 
 
 def _layer_of(path: Path) -> str:
