@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fabricgen.carbon.countries import country_at, subdivision_at
+from fabricgen.carbon.countries import country_at, outlines, subdivision_at, subdivisions
 from fabricgen.carbon.factors import Factor, table
 from fabricgen.errors import FormatError, SettingsError
 from fabricgen.files import shipped
@@ -75,9 +75,7 @@ def region(name: str) -> Region:
     """
     plain, _, climate = name.strip().lower().replace("_", "-").partition("/")
     if plain not in region_names():
-        near = difflib.get_close_matches(plain, region_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(region_names())}"
-        raise SettingsError(f"there is no carbon region {name!r}", hint)
+        raise SettingsError(f"there is no carbon region {name!r}", _nearest(plain))
     fields_of = _fields_of(plain)
     return region_from(_in_climate(fields_of, climate), where=f"{plain}.yaml")
 
@@ -95,6 +93,16 @@ def _fields_of(name: str) -> dict[str, Any]:
     # The climate's overlay of the base comes between the base and what the file itself says.
     overlay = below.get("climates", {}).get(own.get("climate", below["climate"]), {})
     return {**below, **overlay, **own}
+
+
+def _nearest(word: str) -> str:
+    """A fix for an unknown preset: that of the country, province or state so called, or alike."""
+    titles = {one: one for one in region_names()}
+    titles |= {ring.country.lower(): ring.preset for ring in (*subdivisions(), *outlines())}
+    near = difflib.get_close_matches(word, titles, n=1)
+    if near:
+        return f"did you mean {titles[near[0]]}?"
+    return f"give auto, or one of the {len(region_names())} in docs/regions.md, such as eu, cn-sh"
 
 
 def _in_climate(fields_of: dict[str, Any], climate: str) -> dict[str, Any]:

@@ -128,11 +128,19 @@ def test_what_stands_in_for_a_missing_row_is_listed(place):
     assert "u_wall" not in place("uk").fall_throughs
 
 
-def test_a_misspelt_preset_suggests_the_right_one():
-    with pytest.raises(
-        SettingsError, match="there is no carbon region 'cn-shh'; did you mean cn-sh"
-    ):
-        region("cn-shh")
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("cn-shh", "did you mean cn-sh?"),
+        ("Finland", "did you mean fi?"),
+        ("new york", "did you mean us-ny?"),
+        ("qqq", "give auto, or one of the"),
+    ],
+)
+def test_an_unknown_preset_is_answered_with_the_nearest_code_or_place(name, fix):
+    with pytest.raises(SettingsError) as caught:
+        region(name)
+    assert f"there is no carbon region '{name}'; {fix}" in str(caught.value)
 
 
 def test_an_unknown_or_missing_field_is_named():
