@@ -65,7 +65,7 @@ def vectorize(
     streets = draw_streets(
         segments, site=flat, context_segments=context_segments, settings=settings
     )
-    roads = _road_layer(streets, frame, site)
+    roads = road_layer(streets, frame)
     taken = shapely.transform(road_polygons(roads), lambda xy: _uv(xy, frame))
     on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
     carriageway = shapely.union_all(taken[~on_path]).intersection(flat)
@@ -194,7 +194,8 @@ def _burn(shape: BaseGeometry, frame: Frame) -> np.ndarray:
     return features.rasterize([(cells, 1)], out_shape=size, dtype=np.uint8).astype(bool)
 
 
-def _road_layer(streets: Sequence[Street], frame: Frame, site: BaseGeometry) -> gpd.GeoDataFrame:
+def road_layer(streets: Sequence[Street], frame: Frame) -> gpd.GeoDataFrame:
+    """Streets of frame coordinates as the plan layer `roads`."""
     rows: list[dict] = []
     for street in streets:
         line = shapely.transform(street.line, lambda uv: _xy(uv, frame))
