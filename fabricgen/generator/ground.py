@@ -134,7 +134,8 @@ def sample(
 
     Args:
         model: A trained model.
-        conditions: Context, site and asks of B items; paths among the segments.
+        conditions: Context, site and asks of B items; paths among the segments. What the context
+            allows on the site is what may come there; where it allows no ground, all may.
         built: Pixels under new buildings, (B, H, W) bool.
         road: Pixels under new carriageways, (B, H, W) bool.
         rng: Source of the noise, on the model's device.
@@ -156,11 +157,14 @@ def sample(
         model, around, site=site, built=built, road=road, path=path, asks=conditions.asks
     )
 
+    may = _allowed(around)  # (B, 6, H, W)
+    may |= ~may.any(dim=1, keepdim=True)
     levels = noise_levels(model.settings, steps)
     x = torch.randn(scene.code.shape, generator=rng, device=scene.code.device) * levels[0]
     for now, after in zip(levels, [*levels[1:], 0.0], strict=True):
         noise = torch.full((x.shape[0],), now, device=x.device)
-        log_p = _whole(model(x, noise, scene), scene, built, road, model)
+        logits = model(x, noise, scene).float().masked_fill(~may, FIXED_LOG_P)
+        log_p = _whole(logits, scene, built, road, model)
         log_p = log_p if tilt is None else tilt(log_p)
         clean = 2.0 * (log_p[:, list(GROUND)].exp() - model.frequency.reshape(1, -1, 1, 1))
         x = clean + (x - clean) * (after / now)
@@ -211,7 +215,7 @@ def make_scene(
 def _whole(logits: Tensor, scene: Scene, built: Tensor, road: Tensor, model: GroundModel) -> Tensor:
     """Log-probabilities of all eight surfaces, (B, 8, H, W), with what is fixed put in."""
     around = (scene.code / 2.0 + model.frequency.reshape(1, -1, 1, 1)).clamp(min=1e-9).log()
-    ground = torch.where(scene.free[:, None], torch.log_softmax(logits.float(), dim=1), around)
+    ground = torch.where(scene.free[:, None], torch.log_softmax(logits, dim=1), around)
     batch, _, rows, cols = logits.shape
     log_p = torch.full((batch, len(SURFACES), rows, cols), FIXED_LOG_P, device=logits.device)
     log_p[:, list(GROUND)] = ground

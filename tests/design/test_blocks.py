@@ -65,7 +65,7 @@ def test_a_file_holds_blocks_where_several_features_have_asks(tmp_path):
     assert not holds_blocks(write(tmp_path, SQUARES[:1], far=[1.0]))
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, deadline=None)
 @given(st.permutations(["a", "b", "c"]), st.integers(0, 2**32))
 def test_the_seed_of_a_block_hangs_on_its_name_and_not_on_its_place(tmp_path_factory, names, seed):
     folder = tmp_path_factory.mktemp("blocks")

@@ -1,5 +1,7 @@
 """What the generator is told: the city around, cut free of what the site holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -9,7 +11,7 @@ from fabricgen.design.brief import Brief
 from fabricgen.design.conditions import conditions_of, cut_streets
 from fabricgen.design.site import place_site
 from fabricgen.layout import check
-from fabricgen.surfaces import OPEN
+from fabricgen.surfaces import BIT, OPEN, WATER
 from fabricgen.vectorize.drawing import to_frame
 
 
@@ -18,10 +20,16 @@ def site(demo_shape, helsinki):
     return place_site(demo_shape, helsinki, name="site.gpkg")
 
 
-def test_nothing_of_the_old_site_is_told(site):
+def test_nothing_of_the_old_site_is_told_but_its_water(site):
+    labels = np.array(site.window.labels)
+    rows = np.nonzero(site.editable)[0]
+    pond = site.editable & (np.arange(site.frame.rows)[:, None] < rows.mean())
+    site = replace(site, window=replace(site.window, labels=np.where(pond, BIT[WATER], labels)))
     conditions = conditions_of(site, Brief.read({"far": 2}), 2, keep_streets=False)
     check(conditions.context)
-    assert (conditions.context.allowed[conditions.editable] == OPEN).all()
+    dry = conditions.editable & ~torch.from_numpy(pond)
+    assert (conditions.context.allowed[:, torch.from_numpy(pond)] == BIT[WATER]).all()
+    assert (conditions.context.allowed[dry] == OPEN & ~BIT[WATER]).all()
     assert not conditions.context.height_known[conditions.editable].any()
     for geometry, valid in zip(conditions.boxes.geometry, conditions.boxes.valid, strict=True):
         col, row = (geometry[valid][:, :2] / site.frame.pixel_m).long().T

@@ -9,7 +9,19 @@ from fabricgen.generator.conditions import Boxes, Conditions, Segments, SiteSamp
 from fabricgen.generator.ground import FIXED_LOG_P, GroundModel, GroundSettings
 from fabricgen.generator.steering import Constraint, kl_tilt
 from fabricgen.layout import from_labels
-from fabricgen.surfaces import BIT, BUILDING, GRASS, GREEN, GROUND, OPEN, PATH, PAVED, ROAD, TREE
+from fabricgen.surfaces import (
+    BIT,
+    BUILDING,
+    GRASS,
+    GREEN,
+    GROUND,
+    OPEN,
+    PATH,
+    PAVED,
+    ROAD,
+    TREE,
+    WATER,
+)  # fmt: skip
 
 TINY = GroundSettings(widths=(8, 16, 16), embedding=16, fine=8)
 SIZE = 64
@@ -149,6 +161,21 @@ def test_sampling_fixes_buildings_and_roads_and_repeats_with_its_seed():
     assert bits[around].equal(labels[around])
 
 
+def test_what_the_context_rules_out_on_the_site_does_not_come_there():
+    model = GroundModel(TINY).eval()
+    labels = city()
+    built, road = masks(labels)
+    free = site_mask() & ~built & ~road
+    left = free & (torch.arange(SIZE) < SIZE // 2)
+    allowed = torch.where(left, BIT[WATER], OPEN & ~BIT[WATER]).to(torch.uint8)
+    conditions = conditions_of(torch.where(site_mask(), allowed, labels))
+    log_p = ground.sample(
+        model, conditions, built, road, rng=torch.Generator().manual_seed(0), steps=3
+    )
+    assert left.any() and (log_p.argmax(1)[left] == WATER).all()
+    assert float(log_p[:, WATER][free & ~left].exp().max()) < 1e-6
+
+
 def test_a_tilt_at_every_step_brings_the_asked_green():
     model = GroundModel(TINY).eval()
     labels = city()
@@ -162,7 +189,7 @@ def test_a_tilt_at_every_step_brings_the_asked_green():
 
     log_p = ground.sample(
         model,
-        conditions_of(labels),
+        conditions_of(torch.where(site_mask(), OPEN, labels)),
         built,
         road,
         rng=torch.Generator().manual_seed(0),
