@@ -3,11 +3,13 @@
 from fabricgen.exchange.cog import write_cog
 from fabricgen.exchange.geotiff import Raster, read_geotiff, write_geotiff
 from fabricgen.exchange.gpkg import write_schemes
+from fabricgen.exchange.join import join_schemes
 from fabricgen.exchange.read import provenance_of, read_drawn, read_plan
 from fabricgen.exchange.write import write_plan
 
 __all__ = [
     "Raster",
+    "join_schemes",
     "provenance_of",
     "read_drawn",
     "read_geotiff",

@@ -66,7 +66,7 @@ def write_schemes(
     tables = {name: _joined(name, plans) for name in ("site", *LAYERS)}
     with atomic_file(Path(path)) as part:
         for name, table in tables.items():
-            first = {} if part.exists() else {"layer_metadata": _metadata(meta or {})}
+            first = {} if part.exists() else {"layer_metadata": metadata_of(meta or {})}
             pyogrio.write_dataframe(
                 table,
                 part,
@@ -76,7 +76,7 @@ def write_schemes(
                 append=part.exists(),
                 **first,
             )
-        _add_styles(part)
+        add_styles(part)
 
 
 def read_scheme(path: Path, scheme: str | None) -> Plan:
@@ -92,7 +92,7 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
     """
     path = Path(path)
     names = scheme_names(path)
-    site = _read_layer(path, "site")
+    site = read_layer(path, "site")
     if site.crs is None:
         raise FormatError(f"{path.name}: no coordinate system", "save it with a CRS in meters")
     if scheme is None and len(names) > 1:
@@ -106,7 +106,7 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
     shape = site.geometry[site["scheme"] == name].iloc[0]
     if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1:
         shape = shape.geoms[0]
-    return Plan(shape, crs, **{key: _one(_read_layer(path, key), key, name, crs) for key in LAYERS})
+    return Plan(shape, crs, **{key: _one(read_layer(path, key), key, name, crs) for key in LAYERS})
 
 
 def scheme_names(path: Path) -> list[str]:
@@ -115,7 +115,7 @@ def scheme_names(path: Path) -> list[str]:
     Raises:
         FormatError: The file is no such GeoPackage.
     """
-    site = _read_layer(Path(path), "site")
+    site = read_layer(Path(path), "site")
     if "scheme" not in site.columns or site.empty:
         raise FormatError(f"{path.name}: its site layer names no scheme", "export the plan again")
     return [str(name) for name in site["scheme"]]
@@ -181,7 +181,7 @@ def _multi(shape: shapely.Geometry) -> shapely.MultiPolygon:
     return shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape])
 
 
-def _metadata(meta: Mapping[str, object]) -> dict[str, str]:
+def metadata_of(meta: Mapping[str, object]) -> dict[str, str]:
     """Provenance as the strings that GDAL stores; the attribution also stands by itself."""
     stored = {META: json.dumps(meta, sort_keys=True, default=str)}
     if meta.get("attribution"):
@@ -189,7 +189,7 @@ def _metadata(meta: Mapping[str, object]) -> dict[str, str]:
     return stored
 
 
-def _add_styles(path: Path) -> None:
+def add_styles(path: Path) -> None:
     """Put each layer's default style where QGIS looks for it."""
     with closing(sqlite3.connect(path)) as base, base:
         base.execute(STYLE_TABLE)
@@ -210,7 +210,12 @@ def _add_styles(path: Path) -> None:
         base.execute("UPDATE gpkg_metadata_reference SET timestamp = ?", (CREATED,))
 
 
-def _read_layer(path: Path, name: str) -> gpd.GeoDataFrame:
+def read_layer(path: Path, name: str) -> gpd.GeoDataFrame:
+    """A layer of a GeoPackage.
+
+    Raises:
+        FormatError: The file is none, or has no such layer.
+    """
     if not path.is_file():
         raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
     try:
