@@ -38,7 +38,8 @@ class Place:
     """A site with what really stands on it.
 
     Attributes:
-        name: Unique in its city; says how the site was cut.
+        name: Unique in its city.
+        kind: `block` or `square`.
         site: The site, as for `generate`.
         tile: 256 m around its middle in pixels of 1 m: labels, boxes, segments.
         coarse: The same in the model's pixels of 2 m.
@@ -46,6 +47,7 @@ class Place:
     """
 
     name: str
+    kind: str
     site: Site
     tile: Window
     coarse: Window
@@ -95,7 +97,7 @@ def find_places(store: TileStore, count: int, *, rng: np.random.Generator) -> li
         for shape in cut(store, city, middle, angle_deg, rng=rng):
             if any(shapely.area(shapely.intersection(shape, other)) > 1 for other in taken):
                 continue
-            place = _place(store, city, shape, f"{city}-{kind}-{len(found):04d}")
+            place = _place(store, city, shape, kind=kind, name=f"{city}-{kind}-{len(found):04d}")
             if place is not None:
                 found.append(place)
                 taken.append(shape)
@@ -137,7 +139,7 @@ def _blocks(
             yield to_world(Polygon(solid.exterior), window.frame)
 
 
-def _place(store: TileStore, city: str, shape: Polygon, name: str) -> Place | None:
+def _place(store: TileStore, city: str, shape: Polygon, *, kind: str, name: str) -> Place | None:
     """A site with its tile; None where it is too wide, hardly built or badly covered."""
     table = gpd.GeoDataFrame(geometry=[shape], crs=store.frame(city).crs)
     try:
@@ -155,7 +157,7 @@ def _place(store: TileStore, city: str, shape: Polygon, name: str) -> Place | No
         )
         for pixel_m in (1.0, PIXEL_M)
     )  # fmt: skip
-    place = Place(name, site, tile, coarse, ALL)
+    place = Place(name, kind, site, tile, coarse, ALL)
     labels = tile.labels[place.inside]
     boxes = boxes_inside(place)
     if not len(boxes) or (labels == BIT[BUILDING]).mean() < BUILT_SHARE or (tile.labels == 0).any():
