@@ -17,6 +17,8 @@ from fabricgen.files import atomic_file
 from fabricgen.plan import LAYERS, Plan
 
 MILLIMETER = 0.001  # of the grid of vertices
+NANOMETER = 1e-9  # of what the grid leaves over
+REMAINDERS = "vertex_remainders_nm"  # attribute of the site: x, y that the grid takes off a vertex
 KINDS = {
     "roads": "Road",
     "paved": "LandUse",
@@ -35,10 +37,31 @@ Attributes = Mapping[str, Mapping[str, float | str]]
 
 @dataclass(eq=False)
 class Vertices:
-    """Vertices of a file, each place once, as whole millimeters from the corner of the site."""
+    """Vertices of a file, each place once, as whole millimeters from the corner of the site.
 
-    corner: np.ndarray  # (2,)
+    Attributes:
+        corner: Of the site, (2,).
+        places: Number of a vertex by its place.
+        exact: What lies where before it is moved onto the grid, by its place in plan.
+    """
+
+    corner: np.ndarray
     places: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    exact: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+    def learn(self, shape: BaseGeometry) -> None:
+        """Keeps where the corners of a shape truly lie."""
+        local = shapely.get_coordinates(shape) - self.corner
+        for (x, y), true in zip(np.rint(local / MILLIMETER).astype(int), local, strict=True):
+            self.exact.setdefault((int(x), int(y)), true)
+
+    def remainders_nm(self) -> list[list[int]]:
+        """For each vertex, how far it lies from where it was: true minus written."""
+        written = np.array([place[:2] for place in self.places]) * MILLIMETER  # (N, 2)
+        true = np.array(
+            [self.exact.get(p[:2], at) for p, at in zip(self.places, written, strict=True)]
+        )
+        return np.rint((true - written) / NANOMETER).astype(int).tolist()
 
     def ring(self, xy: np.ndarray, z_m: float) -> Ring:
         """Indices of a ring's (N, 2) coordinates at a height, its end not repeated."""
@@ -57,6 +80,9 @@ def write_cityjson(
 ) -> list[str]:
     """Write a plan as one CityJSON file. The ground lies at height 0.
 
+    Vertices lie on whole millimeters, as models of cities want them; what that takes off stands
+    in an attribute of the site, so that a plan comes back as it was.
+
     Args:
         plan: A plan that passes `check_plan`.
         path: The file, written whole or not at all.
@@ -69,7 +95,10 @@ def write_cityjson(
         has no code to name.
     """
     vertices = Vertices(np.floor(np.array(plan.site.bounds[:2])))
+    for shape in (plan.site, *(one for name in LAYERS for one in getattr(plan, name).geometry)):
+        vertices.learn(shape)
     objects = dict(_objects(plan, vertices, meta, buildings or {}))
+    objects["site"]["attributes"][REMAINDERS] = vertices.remainders_nm()
     code = CRS.from_user_input(plan.crs).to_authority()
     remarks = standing_m(plan)[1]
     metadata: dict[str, Any] = {"title": scheme, "geographicalExtent": _extent(vertices)}

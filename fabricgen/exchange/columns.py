@@ -18,38 +18,94 @@ from fabricgen.plan import LAYERS
 from fabricgen.units import UNIT_M, count, length_m
 
 LAYER_NAMES: dict[str, tuple[str, ...]] = {
-    "site": ("site", "boundary", "plot", "parcel", "block", "地块", "用地", "红线", "用地红线"),
-    "buildings": ("buildings", "building", "bldg", "footprint", "footprints", "houses", "建筑"),
-    "roads": ("roads", "road", "streets", "street", "highway", "centerlines", "道路", "路网"),
-    "paved": ("paved", "pavement", "paving", "plaza", "parking", "铺装", "广场"),
-    "water": ("water", "waters", "waterbody", "pond", "river", "水体", "水系"),
-    "green": ("green", "greenery", "vegetation", "landscape", "landuse_green", "绿地", "绿化"),
-    "trees": ("trees", "tree", "stems", "树", "树木", "乔木"),
-}
+    "site": (
+        "site", "boundary", "plot", "parcel", "block", "prop", "Grundstück", "Baugrundstück",
+        "Flurstück", "parcelle", "parcelles", "emprise", "parcela", "lotto", "地块", "用地",
+        "红线", "用地红线", "敷地", "敷地境界",
+    ),
+    "buildings": (
+        "buildings", "building", "bldg", "footprint", "footprints", "houses", "Gebäude",
+        "Gebaeude", "bâtiment", "bâtiments", "batiment", "batiments", "edificio", "edificios",
+        "edifici", "gebouw", "gebouwen", "pand", "rakennukset", "建筑", "建筑物", "房屋", "建物",
+        "건물",
+    ),
+    "roads": (
+        "roads", "road", "streets", "street", "highway", "centerlines", "Straßen", "Strasse",
+        "Strassen", "Verkehrsweg", "voirie", "route", "routes", "rue", "calles", "strade", "wegen",
+        "道路", "路网", "도로",
+    ),
+    "paved": (
+        "paved", "pavement", "paving", "pvmt", "plaza", "parking", "Platz", "Pflaster", "parvis",
+        "铺装", "广场", "舗装",
+    ),
+    "water": (
+        "water", "waters", "waterbody", "watr", "pond", "river", "Gewässer", "plan_d_eau",
+        "cours_d_eau", "agua", "acqua", "水体", "水系", "水域", "水部",
+    ),
+    "green": (
+        "green", "greenery", "vegetation", "landscape", "landuse_green", "plnt", "Grünfläche",
+        "Grünflächen", "espace_vert", "espaces_verts", "zonas_verdes", "verde", "绿地", "绿化",
+        "緑地",
+    ),
+    "trees": (
+        "trees", "tree", "stems", "Baum", "Bäume", "Baeume", "arbre", "arbres", "árboles",
+        "alberi", "树", "树木", "乔木", "樹木",
+    ),
+}  # fmt: skip
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "scheme": ("scheme", "variant", "option", "方案"),
     "layer": ("layer", "theme", "图层"),
-    "id": ("id", "fid", "osm_id", "osmid", "@id", "objectid", "gid", "uid", "编号"),
+    "id": (
+        "id", "fid", "osm_id", "osmid", "@id", "objectid", "gid", "uid", "gml_id", "cleabs", "oi",
+        "编号", "建物ID",
+    ),
     "source": ("source", "data_source", "来源"),
     "height_m": (
         "height", "h", "hgt", "height_mean", "building:height", "bldg_height", "building_height",
-        "measured_height", "measuredHeight", "elev_height", "Höhe", "hauteur", "altura", "高度",
-        "建筑高度", "高",
+        "measured_height", "measuredHeight", "elev_height", "Höhe", "Hoehe", "Gebäudehöhe",
+        "GebHoehe", "hauteur", "HAUTEUR_BA", "altura", "altezza", "hoogte", "高度", "建筑高度",
+        "房屋高度", "楼高", "高", "高さ", "計測高さ", "建物高さ", "建物の高さ", "높이",
     ),
     "floors": (
         "floors", "building:levels", "levels", "storeys", "stories", "num_floors", "n_floors",
-        "floor_count", "storeysAboveGround", "Geschosse", "nb_etages", "层数", "楼层", "建筑层数",
+        "floor_count", "storeysAboveGround", "Geschosse", "Geschosszahl", "Anz_Gesch",
+        "Vollgeschosse", "anzahlDerOberirdischenGeschosse", "aog", "nb_etages", "nbetages",
+        "nombre_d_etages", "niveaux", "nb_niveaux", "plantas", "piani", "num_piani", "bouwlagen",
+        "层数", "楼层", "楼层数", "建筑层数", "地上层数", "房屋层数", "階数", "地上階数", "층수",
+        "지상층수",
     ),
-    "use": ("use", "usage", "building_use", "function", "building", "usage_1", "用途", "功能"),
-    "width_m": ("width", "road_width", "w", "宽度", "路宽", "红线宽度"),
-    "kind": ("kind", "highway", "fclass", "class", "type", "category", "surface", "类型", "等级"),
-    "crown_m": ("crown", "diameter_crown", "crown_diameter", "canopy_diameter", "冠幅"),
+    "use": (
+        "use", "usage", "building_use", "function", "building", "usage_1", "usage1", "Nutzung",
+        "Gebäudefunktion", "gebaeudefu", "gfk", "uso", "gebruiksdoel", "用途", "功能", "建筑用途",
+        "建物用途",
+    ),
+    "width_m": (
+        "width", "road_width", "w", "Breite", "largeur", "LARGEUR_DE", "ancho", "larghezza",
+        "breedte", "宽度", "路宽", "红线宽度", "幅員",
+    ),
+    "kind": (
+        "kind", "highway", "fclass", "class", "type", "category", "surface", "natural", "landuse",
+        "Art", "nature", "类型", "等级", "種別",
+    ),
+    "crown_m": (
+        "crown", "diameter_crown", "crown_diameter", "canopy_diameter", "Kronendurchmesser",
+        "KroneDM", "冠幅", "樹冠径",
+    ),
 }  # fmt: skip
 GREEN_WORDS: dict[str, tuple[str, ...]] = {
-    "grass": ("grass", "lawn", "turf", "meadow", "grassland", "草地", "草坪"),
-    "shrub": ("shrub", "shrubs", "scrub", "bush", "heath", "hedge", "灌木"),
-    "tree": ("tree", "trees", "forest", "wood", "woodland", "canopy", "乔木", "林地", "树"),
-}
+    "grass": (
+        "grass", "lawn", "turf", "meadow", "grassland", "Rasen", "Wiese", "pelouse", "草地",
+        "草坪",
+    ),
+    "shrub": (
+        "shrub", "shrubs", "scrub", "bush", "heath", "hedge", "shrb", "Strauch", "haie", "灌木",
+    ),
+    "tree": (
+        "tree", "trees", "forest", "wood", "woodland", "canopy", "cnpy", "Baum", "Wald", "bois",
+        "乔木", "林地", "树",
+    ),
+}  # fmt: skip
+NOT_OURS = ("建筑红线", "道路红线", "建筑控制线", "退界线")  # lines of rules, which hold such names
 LENGTHS = ("height_m", "width_m", "crown_m")
 SHORT = 10  # characters of a column's name in a Shapefile
 
@@ -69,6 +125,32 @@ def layer_of(name: str) -> str | None:
     """The layer of a plan that a file's layer, or a value of its column `layer`, means."""
     word = plain(name)[0]
     return next((key for key, names in LAYER_NAMES.items() if word in _words(names)), None)
+
+
+def layer_in(name: str) -> str | None:
+    """The layer of a plan that a drawing's layer means, by the words in its name.
+
+    Of several the last counts, as in the names of the US National CAD Standard, which run from the
+    discipline to the detail (`C-BLDG-OTLN`, `L-PLNT-TREE`); of names without spaces the longest.
+    """
+    words = [layer_of(word) for word in (name, *re.split(r"[\W_]+", name))]
+    known = [word for word in words if word is not None]
+    if known:
+        return known[-1]
+    if any(rule in name for rule in NOT_OURS):
+        return None
+    inside = [
+        (len(word), layer)
+        for layer, names in LAYER_NAMES.items()
+        for word in names
+        if word in name and not word.isascii() and not word[0].isupper()
+    ]
+    return max(inside)[1] if inside else None
+
+
+def is_known(header: str) -> bool:
+    """Whether a header means a column of ours."""
+    return any(find([header], column, short=len(header) == SHORT) for column in COLUMN_NAMES)
 
 
 @lru_cache(maxsize=64)
@@ -132,7 +214,9 @@ def kind_of(layer: str, word: str) -> str | None:
     if layer == "roads":
         return road_words().get(word, word if word in ("local",) else None)
     if layer == "green":
-        return next((kind for kind, words in GREEN_WORDS.items() if word in words), None)
+        return next(
+            (kind for kind, words in GREEN_WORDS.items() if plain(word)[0] in _words(words)), None
+        )
     return word
 
 

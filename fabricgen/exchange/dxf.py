@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from fabricgen.errors import need
+from fabricgen.errors import need, one_line
 from fabricgen.exchange.heights import standing_m
 from fabricgen.files import atomic_file
 from fabricgen.plan import CROWN_M, LAYERS, Plan
@@ -37,6 +37,7 @@ APP = "FABRICGEN"  # of the extended data: `column=value` of each feature
 FAR_M = 10_000.0  # coordinates beyond it lose precision and jitter in CAD programs
 ORIGIN_STEP_M = 100.0
 METERS = 6  # $INSUNITS
+NOTE_SIGNS = 50  # of a string of extended data, which holds 255 bytes
 NOTE_M = 2.0  # height of the note's letters
 
 
@@ -132,4 +133,12 @@ def _draw(space: Any, layer: str, shape: Any, row: dict[str, Any]) -> None:
 
 
 def _note(entity: Any, row: dict[str, Any]) -> None:
-    entity.set_xdata(APP, [(1000, f"{key}={value}"[:200]) for key, value in row.items()])
+    """Columns as extended data; what is longer than a string may be follows in a second one."""
+    entity.set_xdata(
+        APP, [(1000, f"{key}={piece}") for key, value in row.items() for piece in _pieces(value)]
+    )
+
+
+def _pieces(value: Any) -> list[str]:
+    text = one_line(value)  # a line break would end the string, and with it the drawing
+    return [text[n : n + NOTE_SIGNS] for n in range(0, max(1, len(text)), NOTE_SIGNS)]

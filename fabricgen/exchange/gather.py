@@ -12,6 +12,7 @@ import shapely
 from fabricgen.errors import InputError
 from fabricgen.exchange import columns
 from fabricgen.exchange.place import check_place, working_crs
+from fabricgen.exchange.readers import read_tables
 from fabricgen.exchange.repair import (
     SAFE_SHARE,
     Record,
@@ -22,7 +23,7 @@ from fabricgen.exchange.repair import (
     part_overlaps,
     tidy,
 )
-from fabricgen.exchange.tables import Table, read_tables
+from fabricgen.exchange.tables import Table
 from fabricgen.layout import MAX_HEIGHT_M
 from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, layer
 from fabricgen.surfaces import ROAD_KINDS, ROAD_WIDTH_M
@@ -52,7 +53,7 @@ def gather(path: Path, say: Say) -> dict[str, Plan]:
         FormatError: A file is not what its suffix says.
         InputError: What it holds cannot be told, lies nowhere, or has no site.
     """
-    pieces = [piece for table in read_tables(path) for piece in _pieces(table)]
+    pieces = [piece for table in read_tables(path, say) for piece in _pieces(table)]
     for piece in pieces:
         check_place(piece.rows, piece.ids, piece.layer)
     sites = [piece for piece in pieces if piece.layer == "site"]

@@ -1,4 +1,4 @@
-"""Plans as IFC4: the site, its buildings, and each storey as a slab with the space above it."""
+"""Plans as IFC4: the site, its buildings by storeys, streets, ground and trees around them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
@@ -16,12 +17,15 @@ from fabricgen.exchange.dxf import origin_of
 from fabricgen.exchange.heights import standing_m
 from fabricgen.files import atomic_file
 from fabricgen.form.indicators import STOREY_M
-from fabricgen.plan import Plan
+from fabricgen.plan import CROWN_M, LAYERS, Plan
 
 SLAB_M = 0.3  # of a storey's height; the rest is its space
 NAMESPACE = uuid.UUID("6f0c1d52-6d0b-5c55-9a55-1d9d6c1f4b11")  # of ids that equal plans share
 CREATED = "2020-01-01T00:00:00"  # a constant, so that equal plans give equal files
-LEFT_OUT = ("roads", "paved", "water", "green", "trees")
+GROUND_M = 0.1  # thickness of pavings, lawns and ponds, which reach up to the ground
+TREE_M = 8.0  # height of a drawn tree that does not say
+PSET = "Fabricgen"  # property set of the columns of a plan
+TRUNK = {"trees": "IfcGeographicElement", "roads": "IfcCivilElement"}
 
 
 @dataclass(eq=False)
@@ -33,12 +37,14 @@ class Model:
         name: Of the scheme; ids hang on it.
         body: Context of solids.
         outline: Context of footprints.
+        axis: Context of center lines.
     """
 
     file: Any
     name: str
     body: Any = None
     outline: Any = None
+    axis: Any = None
 
     def add(self, kind: str, *values: Any, **named: Any) -> Any:
         """A part without an id."""
@@ -52,7 +58,11 @@ class Model:
 
 
 def write_ifc(plan: Plan, path: Path, *, scheme: str, meta: Mapping[str, object]) -> list[str]:
-    """Write the buildings of a plan as IFC4, in meters.
+    """Write a plan as IFC4, in meters.
+
+    A building is its footprint and, for each storey, a slab with the space above it. Streets are
+    axes, the ground thin plates, trees cylinders of their crown. All columns of a feature stand in
+    its property set `Fabricgen`.
 
     Args:
         plan: A plan that passes `check_plan`.
@@ -61,8 +71,7 @@ def write_ifc(plan: Plan, path: Path, *, scheme: str, meta: Mapping[str, object]
         meta: Provenance; its `attribution` describes the project.
 
     Returns:
-        The layers that are left out, buildings without any height, which have no storeys, and a
-        CRS that has no code to name.
+        Buildings without any height, which have no storeys, and a CRS that has no code to name.
 
     Raises:
         MissingDependencyError: ifcopenshell is not installed.
@@ -80,9 +89,7 @@ def write_ifc(plan: Plan, path: Path, *, scheme: str, meta: Mapping[str, object]
         shape = shapely.transform(row["geometry"], lambda xy: xy - origin)
         buildings.append(_building(model, {**row, "geometry": shape}, height_m))
     _aggregate(model, site, buildings)
-    left = [name for name in LEFT_OUT if len(getattr(plan, name))]
-    if left:
-        remarks.append(f"{', '.join(left)}: not part of this format, left out")
+    _contain(model, site, _surroundings(model, plan, origin))
     with atomic_file(Path(path)) as part:
         model.file.header.file_name.time_stamp = CREATED
         model.file.write(str(part))
@@ -113,6 +120,11 @@ def _project(model: Model, description: str) -> Any:
         "IfcGeometricRepresentationSubContext",
         ContextIdentifier="FootPrint",
         **{**named, "TargetView": "PLAN_VIEW"},
+    )
+    model.axis = model.add(
+        "IfcGeometricRepresentationSubContext",
+        ContextIdentifier="Axis",
+        **{**named, "TargetView": "GRAPH_VIEW"},
     )
     return model.root(
         "IfcProject",
@@ -155,16 +167,92 @@ def _place(model: Model, z_m: float = 0.0) -> Any:
 
 
 def _site(model: Model, shape: BaseGeometry) -> Any:
-    rings = [part.exterior for part in shapely.get_parts(shape)]
-    lines = [_polyline(model, ring.coords) for ring in rings]
-    outline = model.add("IfcShapeRepresentation", model.outline, "FootPrint", "Curve2D", lines)
     return model.root(
         "IfcSite",
         "",
         Name="site",
         CompositionType="ELEMENT",
         ObjectPlacement=_place(model),
-        Representation=model.add("IfcProductDefinitionShape", Representations=[outline]),
+        Representation=_footprint(model, shape),
+    )
+
+
+def _footprint(model: Model, shape: BaseGeometry) -> Any:
+    """Areas on the ground, with their holes."""
+    areas = []
+    for part in shapely.get_parts(shape):
+        inner = [_polyline(model, ring.coords) for ring in part.interiors]
+        outer = _polyline(model, part.exterior.coords)
+        areas.append(model.add("IfcAnnotationFillArea", outer, inner or None))
+    flat = model.add("IfcShapeRepresentation", model.outline, "FootPrint", "FillArea", areas)
+    return model.add("IfcProductDefinitionShape", Representations=[flat])
+
+
+def _surroundings(model: Model, plan: Plan, origin: np.ndarray) -> list[Any]:
+    """Streets, grounds and trees."""
+    made = []
+    for name in LAYERS:
+        if name == "buildings":
+            continue
+        for row in getattr(plan, name).to_dict("records"):
+            shape = shapely.transform(row["geometry"], lambda xy: xy - origin)
+            key = f"{name}/{row['id']}"
+            part = model.root(
+                TRUNK.get(name, "IfcGeographicElement"),
+                key,
+                Name=str(row["id"]),
+                ObjectType=f"{name} {row.get('kind', '')}".strip(),
+                ObjectPlacement=_place(model),
+                Representation=_drawn(model, {**row, "geometry": shape}),
+            )
+            if name != "roads":
+                part.PredefinedType = "USERDEFINED"
+            _describe(model, part, key, {"layer": name, **_said(row, name)})
+            made.append(part)
+    return made
+
+
+def _drawn(model: Model, row: dict[str, Any]) -> Any:
+    """The axis of a street, the plate of a ground, or the cylinder of a tree."""
+    shape = row["geometry"]
+    if shape.geom_type == "LineString":
+        line = model.add("IfcPolyline", [_point(model, xy) for xy in shape.coords])
+        axis = model.add("IfcShapeRepresentation", model.axis, "Axis", "Curve2D", [line])
+        return model.add("IfcProductDefinitionShape", Representations=[axis])
+    if shape.geom_type == "Polygon":
+        return _prism(model, _profile(model, shape), -GROUND_M, GROUND_M)
+    crown_m, height_m = row["crown_m"], row["height_m"]
+    middle = model.add("IfcAxis2Placement2D", _point(model, shape.coords[0]))
+    radius_m = (CROWN_M if np.isnan(crown_m) else crown_m) / 2
+    crown = model.add("IfcCircleProfileDef", "AREA", None, middle, float(radius_m))
+    return _prism(model, crown, 0.0, TREE_M if np.isnan(height_m) else height_m)
+
+
+def _said(row: dict[str, Any], layer: str) -> dict[str, Any]:
+    """What is known of a feature."""
+    return {key: row[key] for key in LAYERS[layer] if not pd.isna(row[key]) and row[key] != ""}
+
+
+def _describe(model: Model, part: Any, key: str, said: Mapping[str, Any]) -> None:
+    """A property set with the columns of a feature."""
+    values = [
+        model.add(
+            "IfcPropertySingleValue",
+            Name=name,
+            NominalValue=model.add("IfcText", value)
+            if isinstance(value, str)
+            else model.add("IfcReal", float(value)),
+        )
+        for name, value in said.items()
+    ]
+    _define(model, part, PSET, key, values)
+
+
+def _define(model: Model, part: Any, name: str, key: str, values: list[Any]) -> None:
+    own = f"{name}/{key}"
+    pset = model.root("IfcPropertySet", own, Name=name, HasProperties=values)
+    model.root(
+        "IfcRelDefinesByProperties", own, RelatedObjects=[part], RelatingPropertyDefinition=pset
     )
 
 
@@ -178,7 +266,9 @@ def _building(model: Model, row: dict[str, Any], height_m: float) -> Any:
         ObjectType=row["use"] or None,
         CompositionType="ELEMENT",
         ObjectPlacement=_place(model),
+        Representation=_footprint(model, row["geometry"]),
     )
+    _describe(model, building, key, {"layer": "buildings", **_said(row, "buildings")})
     if np.isnan(height_m):
         return building
     count = max(1, round(height_m / STOREY_M if np.isnan(row["floors"]) else row["floors"]))
@@ -194,13 +284,7 @@ def _building(model: Model, row: dict[str, Any], height_m: float) -> Any:
         Name="NumberOfStoreys",
         NominalValue=model.add("IfcInteger", count),
     )
-    common = model.root("IfcPropertySet", key, Name="Pset_BuildingCommon", HasProperties=[said])
-    model.root(
-        "IfcRelDefinesByProperties",
-        key,
-        RelatedObjects=[building],
-        RelatingPropertyDefinition=common,
-    )
+    _define(model, building, "Pset_BuildingCommon", key, [said])
     return building
 
 
@@ -227,9 +311,7 @@ def _storey(model: Model, key: str, profile: Any, *, base_m: float, step_m: floa
         Representation=_prism(model, profile, slab_m, step_m - slab_m),
     )
     _aggregate(model, storey, [space])
-    model.root(
-        "IfcRelContainedInSpatialStructure", key, RelatedElements=[slab], RelatingStructure=storey
-    )
+    _contain(model, storey, [slab])
     return storey
 
 
@@ -243,8 +325,12 @@ def _profile(model: Model, shape: BaseGeometry) -> Any:
 
 
 def _polyline(model: Model, coords: Sequence[tuple[float, float]]) -> Any:
-    points = [model.add("IfcCartesianPoint", (float(x), float(y))) for x, y in coords[:-1]]
+    points = [_point(model, xy) for xy in coords[:-1]]
     return model.add("IfcPolyline", [*points, points[0]])
+
+
+def _point(model: Model, xy: tuple[float, float]) -> Any:
+    return model.add("IfcCartesianPoint", (float(xy[0]), float(xy[1])))
 
 
 def _prism(model: Model, profile: Any, base_m: float, height_m: float) -> Any:
@@ -257,3 +343,13 @@ def _prism(model: Model, profile: Any, base_m: float, height_m: float) -> Any:
 def _aggregate(model: Model, whole: Any, parts: list[Any]) -> None:
     if parts:
         model.root("IfcRelAggregates", whole.GlobalId, RelatingObject=whole, RelatedObjects=parts)
+
+
+def _contain(model: Model, place: Any, parts: list[Any]) -> None:
+    if parts:
+        model.root(
+            "IfcRelContainedInSpatialStructure",
+            place.GlobalId,
+            RelatedElements=parts,
+            RelatingStructure=place,
+        )

@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 
 from fabricgen.errors import FormatError, InputError, PlanError
-from fabricgen.exchange import tables
 from fabricgen.exchange.gather import gather
 from fabricgen.exchange.geotiff import Raster, read_geotiff
 from fabricgen.exchange.gpkg import is_ours, read_meta, read_scheme, scheme_names
+from fabricgen.exchange.readers import READERS
 from fabricgen.exchange.repair import Say
 from fabricgen.plan import Plan, check_plan
 
@@ -31,7 +31,7 @@ def read_plan(path: Path, *, scheme: str | None = None, on_remark: Say = log.war
         PlanError: What it holds breaks the contract of a plan.
     """
     path = Path(path)
-    _check_suffix(path, tuple(tables.READERS))
+    _check_suffix(path, tuple(READERS))
     if _is_strict(path):
         return _checked(read_scheme(path, scheme), path)
     plans = _gathered(path, on_remark)
@@ -60,7 +60,7 @@ def read_drawn(path: Path, *, on_remark: Say = log.warning) -> dict[str, Plan | 
     path = Path(path)
     if path.suffix.lower() in RASTERS:
         return {path.stem: read_geotiff(path)}
-    _check_suffix(path, (*tables.READERS, *RASTERS))
+    _check_suffix(path, (*READERS, *RASTERS))
     if not _is_strict(path):
         return {name: _checked(plan, path) for name, plan in _gathered(path, on_remark).items()}
     names = scheme_names(path)

@@ -297,8 +297,8 @@ def test_what_cannot_be_told_is_refused_in_one_line(read, tmp_path):
     bare.to_file(tmp_path / "houses.geojson")
     with pytest.raises(InputError, match="houses.geojson: holds no site; add its polygon"):
         read_plan(tmp_path / "houses.geojson")
-    (tmp_path / "city.json").write_text('{"type": "CityJSON"}')
-    with pytest.raises(FormatError, match="holds CityJSON, no FeatureCollection; give GeoJSON"):
+    (tmp_path / "city.json").write_text('{"type": "Topology"}')
+    with pytest.raises(FormatError, match="holds Topology, no FeatureCollection; give GeoJSON"):
         read_plan(tmp_path / "city.json")
 
 
