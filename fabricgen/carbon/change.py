@@ -24,14 +24,14 @@ class Change:
     """What becomes of buildings, as amounts per pixel.
 
     Attributes:
-        new_share: Share of each pixel under new buildings, (B, H, W).
+        new_footprint: Ground under new buildings [m²].
         new_floor: Floor area that is built [m²].
         tall_floor: The same times the storeys above the tenth, softly [m² storeys].
         kept_floor: Floor area that stays [m²].
         lost_floor: Floor area that is demolished [m²]; None where that is not known.
     """
 
-    new_share: Tensor
+    new_footprint: Field
     new_floor: Field
     tall_floor: Field
     kept_floor: Field
@@ -41,21 +41,42 @@ class Change:
 def change_of(site: Site) -> Change:
     """Equation 6.14: a building stays if there was one and its height changes by under 1.5 m.
 
-    `Site.change` remembers it. The step is a logistic scaled to 1 at equal height; 3 m off it lets
-    0.25 % through. Without a state before, or on a site that is cleared, all is new.
+    `Site.change` remembers it. Without a state before, or on a site that is cleared, all is new.
     """
-    share = site.design.shares[BUILDING]
-    floors = site.design.floors
-    kept, lost = torch.zeros_like(share), None
-    if site.base is not None and site.knows(BUILDING):
-        stood = site.base.shares[BUILDING]
-        if not site.measures.cleared:
-            kept = stood * share * _same_height(site.design.height_m, site.base.height_m)
-        lost = site.field((stood - kept) * site.base.floors)
-    fresh = share - kept
-    new = fresh * floors
-    tall = new * torch.nn.functional.softplus(floors - TALL_STOREYS)
-    return Change(fresh, site.field(new), site.field(tall), site.field(kept * floors), lost)
+    known = site.knows(BUILDING)
+    return Change(
+        new_footprint=site.field(new_built),
+        new_floor=site.field(lambda part: new_built(part) * part.design.floors),
+        tall_floor=site.field(lambda part: new_built(part) * _tall(part.design.floors)),
+        kept_floor=site.field(lambda part: part.kept_built * part.design.floors),
+        lost_floor=site.field(_lost_floors) if known else None,
+    )
+
+
+def new_built(site: Site) -> Tensor:
+    """Share of each pixel under new buildings, (B, H, W)."""
+    return site.design.shares[BUILDING] - site.kept_built
+
+
+def kept_built(site: Site) -> Tensor:
+    """Share of each pixel under buildings that stay, (B, H, W).
+
+    The step is a logistic scaled to 1 at equal height; 3 m off it lets 0.25 % through.
+    """
+    if site.base is None or not site.knows(BUILDING) or site.measures.cleared:
+        return site.none
+    same = _same_height(site.design.height_m, site.base.height_m)
+    return site.base.shares[BUILDING] * same * site.design.shares[BUILDING]
+
+
+def _tall(floors: Tensor) -> Tensor:
+    """Storeys times those above the tenth, softly. Any shape."""
+    return floors * torch.nn.functional.softplus(floors - TALL_STOREYS)
+
+
+def _lost_floors(site: Site) -> Tensor:
+    stood = site.base.shares[BUILDING]  # type: ignore[union-attr]
+    return (stood - site.kept_built) * site.base.floors  # type: ignore[union-attr]
 
 
 def _same_height(height_m: Tensor, before_m: Tensor) -> Tensor:

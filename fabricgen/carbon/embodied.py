@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.change import Change
-from fabricgen.carbon.form_fields import Field, wall_area_m2
+from fabricgen.carbon.change import Change, new_built
+from fabricgen.carbon.form_fields import Field
 from fabricgen.carbon.ledger import Entry, entry, part
 from fabricgen.carbon.place import Place, Reader
-from fabricgen.carbon.site import Site
+from fabricgen.carbon.site import Site, walls_of
 from fabricgen.carbon.vegetation import pulse
 
 RATIO_YEARS = 60.0  # `emb.b4_ratio` is stated over this time
@@ -109,10 +109,8 @@ def element_layers(site: Site, read: Reader, change: Change, mix: dict[str, floa
     Walls of new buildings are those of their own height field, so that a wall against a kept
     building is none. Renewals are smooth in the study period over the service life.
     """
-    inside = site.pixel_area_m2 > 0
-    high = change.new_share * site.design.height_m
-    walls = Field(wall_area_m2(high, site.design.pixel_m) * inside)
-    ground = site.field(change.new_share)
+    walls = walls_of(site, lambda part: new_built(part) * part.design.height_m)
+    ground = change.new_footprint
     glass = read.mean(mix, "wwr.{}")
     floors = change.new_floor
     below = site.measures.basement_share

@@ -1,6 +1,6 @@
 """Counts the carbon of layouts: every account, one ledger. Differentiable, hard or soft."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.site import Site, make_site
 from fabricgen.carbon.soil import soil
 from fabricgen.carbon.storm import stormwater
+from fabricgen.carbon.suns import with_suns
 from fabricgen.carbon.surroundings import Sunlight, with_surroundings
 from fabricgen.carbon.travel import claim_notes, travel, travel_references
 from fabricgen.carbon.upkeep import upkeep
@@ -58,7 +59,7 @@ def evaluate(  # noqa: PLR0913
     inside: Tensor | None = None,
     seed: int = 0,
     measures: Measures | None = None,
-    sunlight: Sunlight | None = None,
+    sunlight: Sunlight | Sequence[Sunlight] | None = None,
 ) -> Ledger:
     """Counts the carbon of a batch of layouts.
 
@@ -77,8 +78,8 @@ def evaluate(  # noqa: PLR0913
         seed: Of the draws; equal seeds give equal draws in every call.
         measures: What the plan says of its buildings beside their shape (basements, power and
             green on roofs), and how energy and embodied carbon are counted; none where None.
-        sunlight: Where the sun stands, for shade on walls and light of trees; not assessed where
-            None.
+        sunlight: Where the sun stands, for shade on walls and light of trees, one for all items or
+            one for each; not assessed where None.
 
     Returns:
         The ledger of all entries. Gradients flow to `layout.cover` and `layout.height_m`.
@@ -115,7 +116,7 @@ def count(
     use_mix: Mapping[str, float] | None = None,
     inside: Tensor | None = None,
     measures: Measures | None = None,
-    sunlight: Sunlight | None = None,
+    sunlight: Sunlight | Sequence[Sunlight] | None = None,
 ) -> Ledger:
     """As `evaluate`, at a place that stands ready: its factors may be leaves of a gradient.
 
@@ -129,7 +130,8 @@ def count(
     if measures is not None:
         site = replace(site, measures=measures)
     if sunlight is not None:
-        site = with_surroundings(site, place, sunlight)
+        alone = isinstance(sunlight, Sunlight)
+        site = (with_surroundings if alone else with_suns)(site, place, sunlight)
     site = with_local_air(site, place, mix)
     entries: list[Entry] = []
     missing: list[str] = []

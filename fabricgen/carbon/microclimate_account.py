@@ -5,6 +5,7 @@ that it makes nearly all is felt outside. What air carries is neither lost nor m
 is summed where it arises and valued by the energy that a neighborhood spends on a warmer kelvin.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.carbon.degree_days import change_ratio
+from fabricgen.carbon.form_fields import weighted
 from fabricgen.carbon.ledger import Entry, Part, entry, part
 from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.microclimate_park import heat_mitigation, park_rule
@@ -23,12 +25,11 @@ from fabricgen.carbon.microclimate_reach import (
 )
 from fabricgen.carbon.operation import operation_rates
 from fabricgen.carbon.place import Place, Reader, cached
-from fabricgen.carbon.site import Site, State
+from fabricgen.carbon.site import Site, State, areas_of
 from fabricgen.surfaces import BUILDING, SURFACES
 
 SOFTNESS = 1.0  # of the park rule: it always has a gradient, and is within 0.006 of the hard one
 LEAST_RING_M2 = 1e4  # surroundings smaller than this say nothing of the neighborhood
-MOSTLY = 0.5  # share of a pixel whose surface is known
 LEAST_M2 = 1e-6
 
 
@@ -122,14 +123,9 @@ class Beyond:
     green: Tensor
 
 
-def seen(state: State) -> Tensor:
-    """Pixels whose surface is known, (B or 1, H, W) bool; one item where all are alike."""
-    return one_for_all(state.cover.detach().sum(dim=1) > MOSTLY)
-
-
 def beyond(state: State, rates: CoolingRates) -> Beyond:
     """The unseen is like what is seen of a state."""
-    known = seen(state).to(state.cover)
+    known = state.seen.to(state.cover)
     pixels = known.sum(dim=(1, 2), keepdim=True).clamp(min=1)
     layers = _layers(state, rates)
     capacity, green = (
@@ -150,7 +146,8 @@ class _Layers(NamedTuple):
 def _layers(state: State, rates: CoolingRates) -> _Layers:
     capacity = rates.capacity[:, 0]
     weights = torch.stack([capacity, capacity * rates.green, rates.green])  # (3, 8)
-    return _Layers(*torch.einsum("cs,bshw->bchw", weights, state.cover).unbind(dim=1))
+    planes = weights @ state.cover.flatten(2)  # (B, 3, H W)
+    return _Layers(*planes.unflatten(2, state.cover.shape[2:]).unbind(dim=1))
 
 
 def park_gain(state: State, known: Tensor, outside: Beyond, rates: CoolingRates) -> Tensor:
@@ -187,15 +184,10 @@ def microclimate(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[
     if site.base is None or not site.knows(*range(len(SURFACES))):
         return [], ["avoided cooling and its winter penalty: today's ground is not known"]
     rates = cooling_rates(place, tuple(mix.items()))
-    known = one_for_all(seen(site.design) & seen(site.base))
-    outside = beyond(site.base, rates)
-    by_park = site.field(
-        park_gain(site.design, known, outside, rates) - park_gain(site.base, known, outside, rates)
-    )
-    change = site.design.cover - site.base.cover
+    by_park = site.field(_more_by_park(site, rates))
     per_mitigation = rates.uhi_max_k * floor_density(site, rates)  # (B, 1 + D)
     return [
-        entry(name, [_own_gain(site, change, rates, rate), part(by_park, rate)], rates.factors)
+        entry(name, [_own_gain(site, rates, rate), part(by_park, rate)], rates.factors)
         for name, rate in (
             ("cool.avoided", per_mitigation * rates.summer),
             ("cool.winter_penalty", -per_mitigation * rates.winter),
@@ -203,27 +195,58 @@ def microclimate(site: Site, place: Place, mix: dict[str, float]) -> tuple[list[
     ], []
 
 
-def _own_gain(site: Site, change: Tensor, rates: CoolingRates, rate: Tensor) -> Part:
+def _more_by_park(site: Site, rates: CoolingRates) -> Callable[[Site], Tensor]:
+    """What large green adds above what it adds today, for a part of the site, (b, H, W)."""
+    base = site.base
+    if base is None or len(base.cover) > 1 or not bool(base.seen.all()):
+        one = None
+    else:  # today's is the same for all layouts that are seen all over
+        outside = beyond(base, rates)
+        one = outside, park_gain(base, base.seen, outside, rates)
+
+    def more(part: Site) -> Tensor:
+        before: State = part.base  # type: ignore[assignment]
+        known = one_for_all(part.design.seen & before.seen)
+        if one is not None and bool(known.all()):
+            return park_gain(part.design, known, one[0], rates) - one[1]
+        outside = beyond(before, rates)
+        return park_gain(part.design, known, outside, rates) - park_gain(
+            before, known, outside, rates
+        )
+
+    return more
+
+
+def _own_gain(site: Site, rates: CoolingRates, rate: Tensor) -> Part:
     """More capacity of the pixels themselves, linear in their surfaces and drawn with them."""
-    area = site.pixel_area_m2
-    areas = torch.einsum("bshw,bhw->bs", change, area)
+    before_m2 = site.sums(lambda part: areas_of(part.base.shares, part))  # type: ignore[union-attr]
+
+    def of(part: Site) -> Tensor:
+        change = part.design.cover - part.base.cover  # type: ignore[union-attr]
+        return weighted(change, rates.capacity[:, 0]) * part.plane_m2
+
     return Part(
-        (areas @ rates.capacity) * rate,
-        lambda: (
-            torch.einsum("bshw,s->bhw", change, rates.capacity[:, 0]) * area * rate[:, :1, None]
-        ),
+        ((site.areas_m2 - before_m2) @ rates.capacity) * rate,
+        lambda: site.sums(of) * rate[:, :1, None],
     )
 
 
 def floor_density(site: Site, rates: CoolingRates) -> Tensor:
     """Floor area per ground area of the neighborhood, the ring's if there is one; (B, 1 + D)."""
-    ring = seen(site.design) & (site.pixel_area_m2 == 0)
-    pixel_m2 = site.design.pixel_m**2
-    ground_m2 = ring.sum(dim=(1, 2)) * pixel_m2
-    floors = site.design.shares[BUILDING] * site.design.floors * ring
-    density = floors.sum(dim=(1, 2)) * pixel_m2 / ground_m2.clamp(min=LEAST_M2)
+    ground_m2, floors_m2 = site.sums(_ring).unbind(dim=1)
+    density = floors_m2 / ground_m2.clamp(min=LEAST_M2)
     known = (ground_m2 >= LEAST_RING_M2)[:, None]
     return torch.where(known, density[:, None], rates.floor_density[None])
+
+
+def _ring(site: Site) -> Tensor:
+    """Ground and floor area of what is seen around the site, (B, 2) [m²]."""
+    count, pixel_m2 = len(site.pixel_area_m2), site.design.pixel_m**2
+    if site.within is None:
+        return site.area_m2.new_zeros(count, 2)
+    ring = (site.design.seen & ~site.within).to(site.pixel_area_m2) * pixel_m2
+    floors_m2 = ring * site.design.shares[BUILDING] * site.design.floors
+    return torch.stack([x.sum(dim=(1, 2)).expand(count) for x in (ring, floors_m2)], dim=1)
 
 
 def with_local_air(site: Site, place: Place, mix: dict[str, float]) -> Site:
@@ -244,14 +267,16 @@ def warmer_k(site: Site, place: Place, mix: dict[str, float]) -> Tensor:
     green adds is small, since air mixes over much more than a site.
     """
     rates = cooling_rates(place, tuple(mix.items()))
-    design = site.design
-    known = seen(design)
-    today = site.base if site.knows(*range(len(SURFACES))) else None
-    outside = beyond(today or design, rates)
-    by_park = park_gain(design, known, outside, rates)
-    mitigation = _layers(design, rates).capacity * known + by_park
-    mixing = reach(rates.mixing_distance_m, design.pixel_m, decays=True)
-    mixed = mean_around(mitigation, known, mixing, rates.background[0])
-    at = site.footprint.per_pixel
-    lacking = ((rates.background[0] - mixed) * at).sum(dim=(1, 2))
-    return rates.uhi_max_k[0] * lacking / at.sum(dim=(1, 2)).clamp(min=LEAST_M2)
+    known_today = site.knows(*range(len(SURFACES)))
+
+    def lacking(part: Site) -> Tensor:
+        design = part.design
+        outside = beyond(part.base or design if known_today else design, rates)
+        by_park = park_gain(design, design.seen, outside, rates)
+        mitigation = _layers(design, rates).capacity * design.seen + by_park
+        mixing = reach(rates.mixing_distance_m, design.pixel_m, decays=True)
+        mixed = mean_around(mitigation, design.seen, mixing, rates.background[0])
+        return ((rates.background[0] - mixed) * site.footprint.of(part)).sum(dim=(1, 2))
+
+    at_m2 = site.footprint.total.clamp(min=LEAST_M2)
+    return rates.uhi_max_k[0] * site.sums(lacking) / at_m2

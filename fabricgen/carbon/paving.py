@@ -8,7 +8,7 @@ from fabricgen.carbon.form_fields import Field
 from fabricgen.carbon.ledger import Entry, Part, entry, part
 from fabricgen.carbon.place import Place, Reader
 from fabricgen.carbon.site import Site
-from fabricgen.carbon.vegetation import pulse, split
+from fabricgen.carbon.vegetation import pulse
 from fabricgen.surfaces import GRASS, PAVED, ROAD, SHRUB, TREE, WATER
 
 SEALED = ((ROAD, "road"), (PAVED, "paved"))
@@ -43,11 +43,16 @@ def paving(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
 
 def _new_and_kept(site: Site, surface: int, *, known: bool) -> tuple[Field, Field]:
     """Ground area of a surface that is laid, and that stays [m²]."""
-    share = site.design.ground_shares[surface]
-    if site.base is None or not known:
-        return site.field(share), site.field(share * 0)
-    new = (share - site.base.ground_shares[surface]).clamp(min=0)
-    return site.field(new), site.field(share - new)
+
+    def share(part: Site) -> Tensor:
+        return part.design.ground_shares[surface]
+
+    def new(part: Site) -> Tensor:
+        return (share(part) - part.base.ground_shares[surface]).clamp(min=0)  # type: ignore[union-attr]
+
+    if not known:
+        return site.field(share), site.field(lambda part: 0 * share(part))
+    return site.field(new), site.field(lambda part: share(part) - new(part))
 
 
 def _renewals(read: Reader, years: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,9 +72,13 @@ def _broken_out(site: Site, place: Place, years: Tensor) -> Entry:
     """Sealed ground that disappears, under new buildings or green."""
     read = Reader(place)
     rate = read("pav.demolition") / years
-    before, after = site.base.ground_shares, site.design.ground_shares  # type: ignore[union-attr]
-    sealed = before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED]
-    lost = site.field(sealed.clamp(min=0))
+
+    def unsealed(part: Site) -> Tensor:
+        before = part.base.ground_shares  # type: ignore[union-attr]
+        after = part.design.ground_shares
+        return (before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED]).clamp(min=0)
+
+    lost = site.field(unsealed)
     return entry("pave.embodied.end_of_life", [part(lost, rate, pulse(place, years))], read.ids)
 
 
@@ -82,7 +91,7 @@ def planting(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
         rows.append((WATER, "plant.pond_liner"))
     once = pulse(place, years)
     parts: list[Part] = [
-        part(split(site, surface)[0], read(name) / years, once) for surface, name in rows
+        part(site.fates[surface].new, read(name) / years, once) for surface, name in rows
     ]
     if site.measures.green_roof_share > 0:
         build_up = site.measures.green_roof_share * read("veg.greenroof.embodied") / years

@@ -1,19 +1,24 @@
 """What the accounts read: the layout's fields inside the site, and the state that stands before."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from fabricgen.carbon.change import Change, change_of
+from fabricgen.carbon.change import Change, change_of, kept_built
 from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
+from fabricgen.carbon.microclimate_reach import one_for_all
 from fabricgen.errors import LayoutError
 from fabricgen.form.fields import WALL_CORRECTION, variation
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
 from fabricgen.surfaces import BIT, BUILDING, ROAD, SURFACES
+
+MOSTLY = 0.5  # share of a pixel whose surface is known
+PIXELS_PER_PART = 2**17  # of a batch; a plane of so many stays in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,11 @@ class State:
         return self.cover.unbind(dim=1)
 
     @cached_property
+    def seen(self) -> Tensor:
+        """Pixels whose surface is known, (B or 1, H, W) bool; one item where all are alike."""
+        return one_for_all(self.cover.detach().sum(dim=1) > MOSTLY)
+
+    @cached_property
     def ground(self) -> Tensor:
         """Shares of the ground under the crowns, (B, 8, H, W)."""
         return ground_cover(self.cover, self.pixel_m)
@@ -59,6 +69,20 @@ class State:
     def knows(self, *surfaces: int) -> bool:
         """Whether these surfaces are mapped all over the site."""
         return self.known.issuperset(surfaces)
+
+    def split(self, items: int) -> list["State"]:
+        """States of so many items each."""
+        pairs = zip(self.cover.split(items), self.height_m.split(items), strict=True)
+        return [State(cover, height, self.pixel_m, self.known) for cover, height in pairs]
+
+
+@dataclass(frozen=True, eq=False)
+class Fate:
+    """Areas of a surface that are new, kept and lost against today (equation 4.12) [m²]."""
+
+    new: Field
+    kept: Field
+    lost: Field
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +105,80 @@ class Site:
     exposure: Exposure | None = None
     sky_view: Tensor | None = None
 
-    def field(self, share: Tensor) -> Field:
-        """Shares (or amounts per m²) as amounts inside the site."""
-        return Field(share * self.pixel_area_m2)
+    @cached_property
+    def parts(self) -> tuple["Site", ...]:
+        """The same items, a few at a time; itself where they are few, or elsewhere than on a CPU.
+
+        Planes of a whole batch fit no cache, and each is memory that the system hands out anew.
+        """
+        count, items = len(self.pixel_area_m2), _items_per_part(self.pixel_area_m2)
+        if count <= items or self.pixel_area_m2.device.type != "cpu":
+            return (self,)
+        number = -(-count // items)
+        bases = [self.base] * number  # one for all layouts is one for all parts
+        if self.base is not None and len(self.base.cover) > 1:
+            bases = [*self.base.split(items)]
+        sky = [None] * number if self.sky_view is None else self.sky_view.split(items)
+        found = zip(
+            self.design.split(items), bases, self.pixel_area_m2.split(items), sky, strict=True
+        )
+        return tuple(
+            Site(design, base, area, self.measures, None, sky) for design, base, area, sky in found
+        )
+
+    @property
+    def plane_m2(self) -> Tensor:
+        """`pixel_area_m2` as it broadcasts: one item where it is one for all, (B or 1, H, W)."""
+        area = self.pixel_area_m2
+        return area[:1] if area.stride(0) == 0 else area
+
+    def field(self, share: Callable[["Site"], Tensor]) -> Field:
+        """Shares of a part (or amounts per m²) as amounts inside the site."""
+        return Field(
+            self.parts,
+            lambda part: (share(part) * part.plane_m2).expand_as(part.pixel_area_m2),
+        )
+
+    def sums(self, of: Callable[["Site"], Tensor]) -> Tensor:
+        """What is summed up in each part, its items first, for the whole batch."""
+        return torch.cat([of(part) for part in self.parts])
 
     def area(self, surface: int) -> Field:
         """Area of a surface seen from above [m²]."""
-        return self.field(self.design.shares[surface])
+        return Field(
+            self.parts,
+            lambda part: part.design.shares[surface] * part.plane_m2,
+            lambda part: part.areas_m2[:, surface],
+        )
 
     def knows(self, *surfaces: int) -> bool:
         """Whether the state before is known for these surfaces."""
         return self.base is not None and self.base.knows(*surfaces)
+
+    @cached_property
+    def fates(self) -> tuple[Fate, ...]:
+        """What becomes of each of the eight surfaces; all is new where today's is not known."""
+        return tuple(self._fate(surface) for surface in range(len(SURFACES)))
+
+    def _fate(self, surface: int) -> Fate:
+        def before(part: Site) -> Tensor:
+            known = part.base is not None and part.base.knows(surface)
+            return part.base.shares[surface] if known else part.none  # type: ignore[union-attr]
+
+        def after(part: Site) -> Tensor:
+            return part.design.shares[surface]
+
+        # What is no variable comes first: the product of two planes that are is kept in memory.
+        return Fate(
+            new=Field(self.parts, lambda x: (1 - before(x)) * x.plane_m2 * after(x)),
+            kept=Field(self.parts, lambda x: before(x) * x.plane_m2 * after(x)),
+            lost=Field(self.parts, lambda x: before(x) * x.plane_m2 * (1 - after(x))),
+        )
+
+    @cached_property
+    def none(self) -> Tensor:
+        """Nothing anywhere, (1, H, W)."""
+        return torch.zeros_like(self.pixel_area_m2[:1])
 
     @cached_property
     def change(self) -> Change:
@@ -99,9 +186,24 @@ class Site:
         return change_of(self)
 
     @cached_property
+    def kept_built(self) -> Tensor:
+        """Share of each pixel under buildings that stay, (B, H, W); see `change_of`."""
+        return kept_built(self)
+
+    @cached_property
     def area_m2(self) -> Tensor:
         """Area of the site, (B,)."""
         return self.pixel_area_m2.sum(dim=(1, 2))
+
+    @cached_property
+    def areas_m2(self) -> Tensor:
+        """Area of each surface seen from above, (B, 8)."""
+        return self.sums(lambda part: areas_of(part.design.shares, part))
+
+    @cached_property
+    def ground_areas_m2(self) -> Tensor:
+        """Area of each surface of the ground under crowns, (B, 8)."""
+        return self.sums(lambda part: areas_of(part.design.ground_shares, part))
 
     @cached_property
     def footprint(self) -> Field:
@@ -111,20 +213,17 @@ class Site:
     @cached_property
     def floor_area(self) -> Field:
         """Gross floor area [m²]; equations 1.1 and 1.2 with the storeys of `form.indicators`."""
-        return self.field(self.design.shares[BUILDING] * self.design.floors)
+        return self.field(lambda part: part.design.shares[BUILDING] * part.design.floors)
 
     @cached_property
     def volume(self) -> Field:
         """Built volume [m³]; equation 1.5."""
-        return self.field(self.design.shares[BUILDING] * self.design.height_m)
+        return self.field(lambda part: part.design.shares[BUILDING] * part.design.height_m)
 
     @cached_property
     def wall(self) -> Field:
         """Outer walls [m²]; equation 1.8. Buildings around the site cover walls at its edge."""
-        wall = wall_area_m2(
-            self.design.shares[BUILDING] * self.design.height_m, self.design.pixel_m
-        )
-        return Field(wall * (self.pixel_area_m2 > 0))
+        return walls_of(self, lambda part: part.design.shares[BUILDING] * part.design.height_m)
 
     @cached_property
     def street_m_per_m2(self) -> Tensor:
@@ -132,10 +231,38 @@ class Site:
 
         Streets are followed under crowns; the edge of the site is no outline.
         """
-        inside = self.pixel_area_m2 > 0
-        road = self.design.ground_shares[ROAD]
-        outline = WALL_CORRECTION * variation(road, self.design.pixel_m, inside=inside)
-        return outline / 2 / self.area_m2
+        outline = self.sums(
+            lambda part: variation(
+                part.design.ground_shares[ROAD], part.design.pixel_m, inside=part.within
+            )
+        )
+        return WALL_CORRECTION * outline / 2 / self.area_m2
+
+    @cached_property
+    def within(self) -> Tensor | None:
+        """The pixels that count, (B or 1, H, W) bool; None for all."""
+        inside = self.plane_m2 > 0
+        return None if bool(inside.all()) else inside
+
+
+def areas_of(shares: Sequence[Tensor], site: Site) -> Tensor:
+    """Area of each of some planes inside a site, (B, their number) [m²]."""
+    found = torch.stack([(share * site.plane_m2).sum(dim=(1, 2)) for share in shares], dim=1)
+    return found.expand(len(site.pixel_area_m2), -1)
+
+
+def walls_of(site: Site, height_m: Callable[[Site], Tensor]) -> Field:
+    """Outer walls of a field of heights, inside the site [m²]; equation 1.8."""
+
+    def total(part: Site) -> Tensor:
+        steps = variation(height_m(part), part.design.pixel_m, inside=part.within, shared=True)
+        return WALL_CORRECTION * steps
+
+    return Field(
+        site.parts,
+        lambda part: wall_area_m2(height_m(part), part.design.pixel_m) * (part.plane_m2 > 0),
+        total,
+    )
 
 
 def make_site(
@@ -155,13 +282,13 @@ def make_site(
     Raises:
         LayoutError: A layout breaks the contract, is not complete inside, or shapes disagree.
     """
-    check(layout, complete=inside is None)
-    mask = torch.ones_like(layout.height_known) if inside is None else _mask(layout, inside)
+    _checked(layout, complete=inside is None)
+    mask = torch.ones_like(layout.height_known[:1]) if inside is None else _mask(layout, inside)
     remarks: list[str] = []
     base = None
     before: Layout | None = None
     if context is not None:
-        before = _matched(check(context), layout)
+        before = _matched(_checked(context), layout)
         height, remark = _filled(before, mask, None, usual_height_m, "state before")
         remarks += remark
         base = State(before.cover, height, before.pixel_m, _known(before, mask))
@@ -169,7 +296,25 @@ def make_site(
     height, remark = _filled(layout, mask, before, usual_height_m, "layout")
     design = State(layout.cover, height, layout.pixel_m, frozenset(range(len(SURFACES))))
     area = mask.to(layout.cover.dtype) * layout.pixel_m**2
-    return Site(design, base, area), remarks + remark
+    return Site(design, base, area.expand_as(layout.height_m)), remarks + remark
+
+
+def _checked(layout: Layout, *, complete: bool = False) -> Layout:
+    """As `check`, a few items at a time, which is several times faster on a CPU."""
+    plates = (layout.cover, layout.height_m, layout.allowed, layout.height_known)
+    whole = layout.height_m.device.type != "cpu" or layout.height_m.ndim != 3
+    if whole or len({len(plate) for plate in plates}) != 1:
+        return check(layout, complete=complete)
+    items = _items_per_part(layout.height_m)
+    for piece in zip(*(plate.split(items) for plate in plates), strict=True):
+        cover, height_m, allowed, height_known = piece
+        check(Layout(cover, height_m, allowed, height_known, layout.pixel_m), complete=complete)
+    return layout
+
+
+def _items_per_part(plane: Tensor) -> int:
+    """How many items of (B, H, W) go together."""
+    return max(1, PIXELS_PER_PART // max(1, plane.shape[1] * plane.shape[2]))
 
 
 def _mask(layout: Layout, inside: Tensor) -> Tensor:
@@ -178,15 +323,14 @@ def _mask(layout: Layout, inside: Tensor) -> Tensor:
         raise LayoutError(
             f"carbon: inside is {inside.dtype} {tuple(inside.shape)}", f"give bool {tuple(plane)}"
         )
-    mask = inside.expand(plane)
-    unknown = (layout.unknown > SHARE_TOLERANCE) & mask
+    unknown = (layout.unknown > SHARE_TOLERANCE) & inside
     if bool(unknown.any()):
-        share = float(unknown.sum() / mask.sum())
+        share = float(unknown.sum() / inside.expand(plane).sum())
         raise LayoutError(
             f"carbon: {share:.1%} of the site has no known surface",
             "map it, or score only the part that is known",
         )
-    return mask
+    return inside
 
 
 def _matched(context: Layout, layout: Layout) -> Layout:

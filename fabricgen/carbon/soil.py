@@ -4,10 +4,13 @@ carbon-model section 5, 0-30 cm. Needs the state before; without it nothing is c
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from fabricgen.carbon.form_fields import weighted
 from fabricgen.carbon.ledger import Entry, Part, entry
 from fabricgen.carbon.place import Place, Reader, cached
 from fabricgen.carbon.site import Site
@@ -57,47 +60,79 @@ def soil(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
     if site.base is None or not site.knows(*range(len(SURFACES))):
         reason = "there is no state before" if site.base is None else "today's ground is not known"
         return [stock], [f"soil carbon change: {reason} all over the site"]
-    lost, gained = _transitions(site.base.ground, site.design.ground, site.pixel_area_m2)
+    passed = site.sums(_passed)
     spread = min(rates.years, place.horizon_years) / rates.years / place.horizon_years  # 0.2, 5.4
     found = [stock]
     for name, change in (("soil.gain", rates.change), ("soil.loss", -rates.change)):
         per_m2 = change.clamp(min=0) * spread
-        found.append(entry(name, [_change(place, lost, gained, per_m2)], rates.factors))
+        found.append(entry(name, [_change(site, place, passed, per_m2)], rates.factors))
     return found, []
 
 
 def _stock(site: Site, rates: SoilRates) -> Part:
     """Carbon that the soil of the finished site holds."""
-    ground = site.design.ground
-    areas = torch.einsum("bshw,bhw->bs", ground, site.pixel_area_m2)
     return Part(
-        areas @ rates.held,
-        lambda: torch.einsum("bshw,s->bhw", ground, rates.held[:, 0]) * site.pixel_area_m2,
+        site.ground_areas_m2 @ rates.held,
+        lambda: site.sums(
+            lambda part: weighted(part.design.ground, rates.held[:, 0]) * part.plane_m2
+        ),
     )
 
 
-def _transitions(before: Tensor, after: Tensor, area_m2: Tensor) -> tuple[Tensor, Tensor]:
-    """Area lost and share gained per surface, (B, 8, H, W); their outer product is equation 5.2.
+def _passed(site: Site) -> Tensor:
+    """Area that passes from each surface (row) to each (column), (B, 8, 8) [m²]; equation 5.2.
 
     What is there before and after stays as it is, the rest passes in proportion from what shrinks
     to what grows. On hard maps this is the product of both shares; unlike it, ground that mixes
     surfaces (under crowns) and does not change has no flow.
     """
+    base = site.base.ground  # type: ignore[union-attr]
+    found: Tensor = _Passed.apply(base, site.design.ground, site.plane_m2)
+    return found
+
+
+def _moves(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Share lost and gained per surface, (B, 8, H, W), and all that is gained, (B, 1, H, W)."""
     difference = after - before
     gained = torch.relu(difference)  # at no change its slope is 0, that of a clamp is not
     lost = gained - difference
-    moved = gained.sum(dim=1, keepdim=True).clamp(min=LEAST_CHANGE)
-    return lost * (area_m2[:, None] / moved), gained
+    return lost, gained, gained.sum(dim=1, keepdim=True).clamp(min=LEAST_CHANGE)
 
 
-def _change(place: Place, lost: Tensor, gained: Tensor, per_m2: Tensor) -> Part:
+class _Passed(torch.autograd.Function):
+    """The eight planes of what is lost and gained are made anew going backward, not kept."""
+
+    @staticmethod
+    def forward(ctx: Any, before: Tensor, after: Tensor, area_m2: Tensor) -> Tensor:
+        ctx.save_for_backward(before, after, area_m2)
+        lost, gained, moved = _moves(before, after)
+        lost *= area_m2[:, None] / moved
+        return lost.flatten(2) @ gained.flatten(2).mT
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        before, after, area_m2 = ctx.saved_tensors
+        lost, gained, moved = _moves(before, after)
+        per_moved = area_m2[:, None] / moved
+        of_lost = (slopes[0] @ gained.flatten(2)).view_as(gained) * per_moved
+        of_gained = (slopes[0].mT @ lost.flatten(2)).view_as(lost) * per_moved
+        of_moved = (lost * of_lost).sum(dim=1, keepdim=True) / moved
+        of_gained -= of_moved * (moved > LEAST_CHANGE)
+        found = torch.where(gained > 0, of_gained, of_lost.neg_())
+        of_before = -found.sum_to_size(before.shape) if ctx.needs_input_grad[0] else None
+        return of_before, found, None
+
+
+def _change(site: Site, place: Place, passed: Tensor, per_m2: Tensor) -> Part:
     """A yearly flow of (8, 8, 1 + D) rates over the passages from surface to surface."""
-    passed = lost.flatten(2) @ gained.flatten(2).mT  # (B, 8, 8) [m²]
     profile = place.like.new_zeros(place.horizon_years + 1)
     last = min(round(soil_rates(place).years), place.horizon_years)
     profile[1 : last + 1] = place.horizon_years / last
-    return Part(
-        torch.einsum("bij,ijd->bd", passed, per_m2),
-        lambda: torch.einsum("bihw,ij,bjhw->bhw", lost, per_m2[:, :, 0], gained),
-        profile,
-    )
+
+    def of(part: Site) -> Tensor:
+        lost, gained, moved = _moves(part.base.ground, part.design.ground)  # type: ignore[union-attr]
+        carried = torch.einsum("bihw,ij,bjhw->bhw", lost, per_m2[:, :, 0], gained)
+        return carried * (part.plane_m2 / moved[:, 0])
+
+    return Part(passed.flatten(1) @ per_m2.flatten(0, 1), lambda: site.sums(of), profile)

@@ -4,16 +4,18 @@ carbon-model 10.2 to 10.4. The amounts are small; the main worth of less runoff 
 and for rivers, outside this ledger.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fabricgen.carbon.factors import table
+from fabricgen.carbon.form_fields import weighted
 from fabricgen.carbon.grid import grid_rate
 from fabricgen.carbon.ledger import Entry, Part, entry
 from fabricgen.carbon.place import Place, Reader, cached
-from fabricgen.carbon.site import Site
+from fabricgen.carbon.site import Site, areas_of
 from fabricgen.carbon.water import annual_runoff_mm
 from fabricgen.surfaces import SURFACES
 
@@ -56,20 +58,30 @@ def stormwater(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
     curve number, which would run off too little. Rain on water counts as runoff.
     """
     rates = storm_rates(place)
-    found = [entry("storm.energy", [_runoff(site, site.design.ground, rates)], rates.factors)]
+    runoff = _runoff(site, site.ground_areas_m2, lambda part: part.design.ground, rates)
+    found = [entry("storm.energy", [runoff], rates.factors)]
     if site.base is None or not site.knows(*range(len(SURFACES))):
         return found, ["avoided runoff: today's ground is not known"]
-    less = site.base.ground - site.design.ground
-    return [*found, entry("storm.avoided", [_runoff(site, less, rates)], rates.factors)], []
+    less = _runoff(site, site.sums(_less_ground_m2), _less_ground, rates)
+    return [*found, entry("storm.avoided", [less], rates.factors)], []
 
 
-def _runoff(site: Site, ground: Tensor, rates: StormRates) -> Part:
-    """Emission of what runs off the shares of some ground."""
-    areas = torch.einsum("bshw,bhw->bs", ground, site.pixel_area_m2)  # (B, 8)
+def _less_ground(site: Site) -> Tensor:
+    """Shares of today's ground less those of the design's, (B, 8, H, W)."""
+    return site.base.ground - site.design.ground  # type: ignore[union-attr]
+
+
+def _less_ground_m2(site: Site) -> Tensor:
+    """Area of today's ground less that of the design's, (B, 8) [m²]."""
+    return areas_of(site.base.ground_shares, site) - site.ground_areas_m2  # type: ignore[union-attr]
+
+
+def _runoff(
+    site: Site, areas_m2: Tensor, ground: Callable[[Site], Tensor], rates: StormRates
+) -> Part:
+    """Emission of what runs off some ground, (B, 8) in area and (b, 8, H, W) in parts."""
+    per_m2 = rates.runoff_m[:, 0] * rates.per_m3[0]
     return Part(
-        (areas @ rates.runoff_m) * rates.per_m3,
-        lambda: (
-            torch.einsum("bshw,s->bhw", ground, rates.runoff_m[:, 0] * rates.per_m3[0])
-            * site.pixel_area_m2
-        ),
+        (areas_m2 @ rates.runoff_m) * rates.per_m3,
+        lambda: site.sums(lambda part: weighted(ground(part), per_m2) * part.plane_m2),
     )

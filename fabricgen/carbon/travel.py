@@ -175,9 +175,14 @@ def park_access(site: Site, place: Place, rates: TravelRates) -> tuple[list[Entr
     if site.base is None or not site.knows(*GREEN):
         return [], ["car trips saved by parks: today's green is not known all over the site"]
     read = Reader(place)
-    newly = _served(site.design) * (1 - _served(site.base))
+    today = 1 - _served(site.base) if len(site.base.cover) == 1 else None
+
+    def newly(part: Site) -> Tensor:
+        lacking = 1 - _served(part.base) if today is None else today  # type: ignore[arg-type]
+        return _served(part.design) * lacking
+
     km = read("travel.park.trips") * read("travel.park.car_share") * read("travel.park.length")
-    floors = Field(site.floor_area.per_pixel * newly)
+    floors = Field(site.parts, lambda part: site.floor_area.of(part) * newly(part))
     per_floor = rates.residents * km * rates.per_km
     ids = (*rates.factors, *read.ids)
     return [entry("travel.avoided", [part(floors, per_floor)], ids)], []
@@ -185,7 +190,8 @@ def park_access(site: Site, place: Place, rates: TravelRates) -> tuple[list[Entr
 
 def _served(state: State) -> Tensor:
     """How surely a park lies within walking distance, (B, H, W), 0…1."""
-    green = torch.stack([state.shares[kind] for kind in GREEN]).sum(dim=0)
+    tree, shrub, grass = (state.shares[kind] for kind in GREEN)
+    green = tree + shrub + grass
     disc = reach(PARK_RADIUS_M, state.pixel_m, decays=False)
     share = weighted_sum(green, disc) / weight_sum(disc)
     park = torch.sigmoid((share - PARK_GREEN_SHARE) / PARK_SOFTNESS)

@@ -16,7 +16,6 @@ from fabricgen.carbon.ledger import Entry, entry, part
 from fabricgen.carbon.measures import Measures
 from fabricgen.carbon.place import Place, Reader, cached
 from fabricgen.carbon.site import Site
-from fabricgen.carbon.vegetation import split
 from fabricgen.surfaces import BARE, GRASS, SHRUB, TREE, WATER
 
 UPKEPT = (TREE, SHRUB, GRASS, WATER, BARE)
@@ -136,7 +135,7 @@ def upkeep(site: Site, place: Place, mix: Mapping[str, float]) -> tuple[list[Ent
     for name, per_surface in rates.by_flow.items():
         parts = [part(areas[surface], rate) for surface, rate in per_surface.items()]
         if name == "green.water":
-            planted = split(site, TREE)[0]
+            planted = site.fates[TREE].new
             yearly = rates.establishing * rates.establishing_years / place.horizon_years
             parts.append(part(planted, yearly, _first_years(rates, place)))
         if parts:

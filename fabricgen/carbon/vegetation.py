@@ -117,23 +117,10 @@ def vegetation(site: Site, place: Place) -> tuple[list[Entry], list[str]]:
     ])  # fmt: skip
 
 
-def split(site: Site, surface: int) -> tuple[Field, Field, Field]:
-    """Areas of a surface that are new, kept and lost (equation 4.12) [m²]."""
-    share = site.design.shares[surface]
-    before = torch.zeros_like(share)
-    if site.base is not None and site.knows(surface):
-        before = site.base.shares[surface]
-    return (
-        site.field(share * (1 - before)),
-        site.field(share * before),
-        site.field(before * (1 - share)),
-    )
-
-
 def _trees(site: Site, place: Place) -> list[Entry]:
     rates = tree_rates(place)
-    new, kept, felled = split(site, TREE)
-    new_lit, kept_lit, light_ids = _lit(site, place, new, kept)
+    trees = site.fates[TREE]
+    new_lit, kept_lit, light_ids = _lit(site, place, trees.new, trees.kept)
     ids = (*rates.factors, *light_ids)
     course = rates.profiles
     years = torch.tensor([float(place.horizon_years)])
@@ -162,15 +149,14 @@ def _trees(site: Site, place: Place) -> list[Entry]:
     ]
     if site.knows(TREE, SHRUB):
         read = Reader(place)
-        shrubs = split(site, SHRUB)[2]
         shrub_rate = CO2_PER_C * read("veg.shrub.stock") / place.horizon_years
         once = pulse(place, years)
         found.append(
             entry(
                 "veg.felling",
                 [
-                    part(felled, rates.felled / place.horizon_years, once),
-                    part(shrubs, shrub_rate, once),
+                    part(trees.lost, rates.felled / place.horizon_years, once),
+                    part(site.fates[SHRUB].lost, shrub_rate, once),
                 ],
                 (*rates.factors, *read.ids),
             )
@@ -191,10 +177,13 @@ def _lit(site: Site, place: Place, new: Field, kept: Field) -> tuple[Lit, Lit, l
         return [(new, whole)], [(kept, whole)], []
     read = Reader(place)
     limit = read("veg.light_limit")
-    fields = [
-        [(area, 1 - limit), (Field(area.per_pixel * site.sky_view), limit)] for area in (new, kept)
-    ]
-    return fields[0], fields[1], read.ids
+    new_lit, kept_lit = ([(area, 1 - limit), (_under_sky(area), limit)] for area in (new, kept))
+    return new_lit, kept_lit, read.ids
+
+
+def _under_sky(area: Field) -> Field:
+    """The area times the share of the sky that it sees."""
+    return Field(area.parts, lambda part: area.of(part) * part.sky_view)
 
 
 def _grown(canopy: Lit, rate: Tensor, profile: Tensor | None = None) -> list[Part]:
@@ -210,11 +199,13 @@ def _shrubs(site: Site, place: Place) -> list[Entry]:
     filled = full * (1 - torch.exp(-years[-1] / efold))
     course = 1 - torch.exp(-years / efold[0])
     gained = torch.cat([course[:1], course[1:] - course[:-1]])
-    new, kept, _ = split(site, SHRUB)
+    shrubs = site.fates[SHRUB]
     profile = gained * place.horizon_years / course[-1]
     return [
-        entry("veg.shrub.growth", [part(new, filled / place.horizon_years, profile)], read.ids),
-        entry("stock.shrub", [part(new, filled), part(kept, full)], read.ids),
+        entry(
+            "veg.shrub.growth", [part(shrubs.new, filled / place.horizon_years, profile)], read.ids
+        ),
+        entry("stock.shrub", [part(shrubs.new, filled), part(shrubs.kept, full)], read.ids),
     ]
 
 
@@ -235,7 +226,7 @@ def _water(site: Site, place: Place) -> list[Entry]:
     """Methane of new ponds (equation 4.16); water that is there today is left as it is."""
     read = Reader(place)
     rate = read("gen.gwp100.ch4.ar6.biogenic") * read("veg.water.ch4")
-    return [entry("veg.water_ch4", [part(split(site, WATER)[0], rate)], read.ids)]
+    return [entry("veg.water_ch4", [part(site.fates[WATER].new, rate)], read.ids)]
 
 
 def inventory(canopy_m2: Tensor, place: Place) -> dict[str, Tensor]:
@@ -261,7 +252,7 @@ def baseline_sink(site: Site, place: Place) -> Tensor | None:
     """Yearly growth of today's trees if all were kept, (B,) [kgCO2/yr]; None where unknown."""
     if site.base is None or not site.knows(TREE):
         return None
-    standing = site.field(site.base.shares[TREE])
+    standing = site.field(lambda part: part.base.shares[TREE])  # type: ignore[union-attr]
     return standing.total * tree_rates(place).kept_growth[0]
 
 

@@ -14,7 +14,6 @@ from fabricgen.carbon.microclimate_account import (
     floor_density,
     microclimate,
     park_gain,
-    seen,
     warmer_k,
     with_local_air,
 )
@@ -153,9 +152,9 @@ def test_the_ring_gives_the_neighborhood_its_floor_area(tile, place):
 def test_what_lies_beyond_is_fixed_so_that_a_tile_does_not_become_a_park(tile, place):
     rates = cooling_rates(place("cn-sh"), tuple(MIX.items()))
     site = site_of(tile(0.5), tile())
-    gain = park_gain(site.design, seen(site.design), beyond(site.base, rates), rates)
+    gain = park_gain(site.design, site.design.seen, beyond(site.base, rates), rates)
     assert float(gain.max()) < 0.03
-    like_itself = park_gain(site.design, seen(site.design), beyond(site.design, rates), rates)
+    like_itself = park_gain(site.design, site.design.seen, beyond(site.design, rates), rates)
     assert float(like_itself.max()) > 0.3
 
 

@@ -6,7 +6,7 @@ import torch
 from fabricgen.carbon import evaluate
 from fabricgen.carbon.cohort import Growth, cohort
 from fabricgen.carbon.site import make_site
-from fabricgen.carbon.vegetation import inventory, split, tree_rates
+from fabricgen.carbon.vegetation import inventory, tree_rates
 from fabricgen.surfaces import BARE, GRASS, SHRUB, TREE, WATER
 from fabricgen.units import CO2_PER_C
 
@@ -98,7 +98,8 @@ def test_kept_felled_and_new_are_exact_on_hard_maps(hard):
     before[0, :10], after[0, 5:15] = TREE, TREE
     kept = new = lost = 5 * 20 * 4.0  # rows, columns, m² a pixel
     site, _ = make_site(hard(after), context=hard(before), inside=None, usual_height_m=9.0)
-    assert [float(f.total) for f in split(site, TREE)] == [new, kept, lost]
+    fate = site.fates[TREE]
+    assert [float(f.total) for f in (fate.new, fate.kept, fate.lost)] == [new, kept, lost]
 
 
 def test_felling_is_assessed_only_where_the_green_before_is_known(hard, changed):
