@@ -13,6 +13,7 @@ import typer
 
 from ..errors import SettingsError
 from . import console
+from .generate_blocks import draw_blocks
 from .options import ConfigDir, Out, Overrides, SettingsFile, read_settings
 
 COLUMNS = {
@@ -44,12 +45,28 @@ def generate(
     config_dir: ConfigDir = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Draw schemes for a site, ranked by carbon and brief.
+    """Draw schemes for a site, ranked by carbon and brief, or for every block of a city.
 
     fabricgen generate --site site.gpkg --context city.osm.pbf --count 8 brief.far=2.0
     """
     values = read_settings("generate", overrides, config_dir=config_dir, settings=settings)
-    draw(site, context, out=out, settings=with_options(values, count=count, seed=seed))
+    values = with_options(values, count=count, seed=seed)
+    if sites_apart(site, values):
+        draw_blocks(site, context, out=out, settings=values)
+    else:
+        draw(site, context, out=out, settings=values)
+
+
+def sites_apart(site: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether each feature of a file is a site of its own."""
+    sites = settings.get("sites", "auto")  # a run.json of before has none
+    if sites == "auto":
+        from ..design.blocks import holds_blocks
+
+        return holds_blocks(site)
+    if sites not in ("one", "each"):
+        raise SettingsError(f"sites is {sites!r}", "give auto, one or each")
+    return sites == "each"
 
 
 def with_options(

@@ -19,7 +19,7 @@ from fabricgen.files import safe_name
 from fabricgen.form.indicators import BRIEF_KEYS
 
 NAME_COLUMNS = ("block", "name", "id")  # the first that a file has names its blocks
-SEED_BITS = 63
+SEED_BITS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def read_blocks(
         own = {key: _ask(shapes[key].iloc[0]) for key in asked}
         own = {key: value for key, value in own.items() if value is not None}
         try:
-            check_shape(shapes.geometry.iloc[0], f"{path.name}: {name}")
+            check_shape(shapes.geometry.iloc[0], f"feature {row + 1}")
             asks = Brief.read({**brief, **own})
         except InputError as err:  # a brief that cannot be is one of these
             refused.append(Refused(name, err.problem, err.fix))

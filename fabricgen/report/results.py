@@ -68,9 +68,21 @@ def record_of(
         settings: All of its settings, so that `--settings run.json` repeats it.
         inputs: Site and context.
     """
+    return provenance.record(
+        verb,
+        start=start,
+        settings=settings,
+        seed=settings["seed"],
+        inputs=inputs,
+        weights=weights_path(run.settings.weights),
+        more=facts_of(run, asked=settings["count"]),
+    )
+
+
+def facts_of(run: Run, *, asked: int) -> dict[str, Any]:
+    """What `run.json` says about the schemes of one site, their data and their factors."""
     card = run.site.card
-    weights = run.models.card
-    more = {
+    return {
         "region": run.region,
         "brief": run.brief.table(),
         "data": [
@@ -81,11 +93,11 @@ def record_of(
                 "attribution": card["attribution"],
             }
         ],
-        "trained_on": weights.get("cities"),
+        "trained_on": run.models.card.get("cities"),
         "factors": {
             name: sha256_of(Path(factors.__file__).parent / name) for name in factors.FACTOR_FILES
         },
-        "counts": {"asked": settings["count"], "made": len(run.schemes)},
+        "counts": {"asked": asked, "made": len(run.schemes)},
         "unmet": {
             scheme.name: [vars(miss) for miss in scheme.unmet]
             for scheme in run.schemes
@@ -93,12 +105,3 @@ def record_of(
         },
         "not_assessed": list(run.schemes[0].score.ledger.not_assessed),
     }
-    return provenance.record(
-        verb,
-        start=start,
-        settings=settings,
-        seed=settings["seed"],
-        inputs=inputs,
-        weights=weights_path(run.settings.weights),
-        more=more,
-    )

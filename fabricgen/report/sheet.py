@@ -18,6 +18,7 @@ from matplotlib.path import Path as Outline
 
 from fabricgen.design.scheme import Scheme
 from fabricgen.files import atomic_file
+from fabricgen.plan import Plan
 from fabricgen.report.draw import (
     Drawing,
     Mark,
@@ -77,6 +78,19 @@ def contact_sheet(
         figure.savefig(part, dpi=DPI)
 
 
+def plan_png(plan: Plan, path: Path) -> None:
+    """Writes one picture of a plan of any size, north up."""
+    view = view_of(plan)
+    longer_in = PANEL_IN * COLUMNS
+    scale = longer_in / max(view.width_m, view.height_m)
+    size = (view.width_m * scale, view.height_m * scale)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    paint(draw(plan, view, background(plan, view, None)), figure.add_axes((0, 0, 1, 1)))
+    with atomic_file(Path(path)) as part:
+        figure.savefig(part, dpi=DPI)
+
+
 def paint(drawing: Drawing, axes: Axes) -> None:
     """Puts a drawing on axes, with its scale bar and arrow."""
     view = drawing.view
@@ -91,7 +105,7 @@ def paint(drawing: Drawing, axes: Axes) -> None:
         if mark.circles is not None:
             discs = [_disc(*row) for row in mark.circles]
             axes.add_collection(PathCollection(discs, **_look(mark.style)), autolim=False)
-    inch_m = view.width_m / (PANEL_IN - 0.18)
+    inch_m = view.width_m / (axes.get_position().width * axes.figure.get_figwidth())
     for label in drawing.labels:
         points = 72 * label.height_m / inch_m
         if points >= LEAST_POINTS:

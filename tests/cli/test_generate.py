@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from fabricgen.cli import generate
 from fabricgen.cli.app import main
 from fabricgen.files import shipped
 
@@ -52,6 +53,9 @@ def asked(monkeypatch):
     report.write_results = write_results
     monkeypatch.setitem(sys.modules, "fabricgen.design", design)
     monkeypatch.setitem(sys.modules, "fabricgen.report", report)
+    blocks = ModuleType("fabricgen.design.blocks")
+    blocks.holds_blocks = lambda path: path.name == "blocks.gpkg"
+    monkeypatch.setitem(sys.modules, "fabricgen.design.blocks", blocks)
     results = ModuleType("fabricgen.report.results")
     results.MARK = "run.json"
     monkeypatch.setitem(sys.modules, "fabricgen.report.results", results)
@@ -73,6 +77,29 @@ def test_options_and_overrides_reach_the_loop(asked, tmp_path):
     assert (call["count"], call["seed"], call["out"]) == (3, 7, tmp_path / "o")
     assert call["brief"]["far"] == 2.0 and call["brief"]["green_ratio"] == [0.3, 0.5]
     assert call["settings"] == LoopSettings(region="fi")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "apart"),
+    [
+        ("blocks.gpkg", [], True),
+        ("blocks.gpkg", ["sites=one"], False),
+        ("s.gpkg", [], False),
+        ("s.gpkg", ["sites=each"], True),
+    ],
+)
+def test_a_file_of_blocks_is_a_run_over_blocks(asked, tmp_path, monkeypatch, name, setting, apart):
+    (tmp_path / "blocks.gpkg").touch()
+    runs = []
+    monkeypatch.setattr(generate, "draw_blocks", lambda *_, **__: runs.append(1))
+    words = ["generate", *places(tmp_path), "--site", str(tmp_path / name)]
+    assert main([*words, "--out", str(tmp_path / "o"), *setting]) == 0
+    assert (len(runs), len(asked)) == ((1, 0) if apart else (0, 1))
+
+
+def test_another_word_for_sites_is_refused(asked, tmp_path, capsys):
+    assert main(["generate", *places(tmp_path), "sites=all"]) == 2
+    assert "sites is 'all'; give auto, one or each" in capsys.readouterr().err
 
 
 def test_the_demo_is_generate_with_the_files_of_the_package(asked, tmp_path):
