@@ -129,9 +129,10 @@ def count(
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
     if measures is not None:
         site = replace(site, measures=measures)
-    if sunlight is not None:
-        alone = isinstance(sunlight, Sunlight)
-        site = (with_surroundings if alone else with_suns)(site, place, sunlight)
+    if isinstance(sunlight, Sunlight):
+        site = with_surroundings(site, place, sunlight)
+    elif sunlight is not None:
+        site = with_suns(site, place, sunlight)
     site = with_local_air(site, place, mix)
     entries: list[Entry] = []
     missing: list[str] = []

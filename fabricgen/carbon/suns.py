@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.place import Place
@@ -34,14 +35,9 @@ def with_suns(site: Site, place: Place, suns: Sequence[Sunlight]) -> Site:
         order += items
     back = torch.tensor(order, device=site.pixel_area_m2.device).argsort()
     exposures = [one.exposure or Exposure() for one in seen]
-    summer, winter = (
-        torch.cat([torch.as_tensor(share) for share in shares])[back]
-        for shares in (
-            [one.summer_sun_share for one in exposures],
-            [one.winter_sun_share for one in exposures],
-        )
-    )
-    sky = torch.cat([one.sky_view for one in seen if one.sky_view is not None])[back]
+    summer = torch.cat([_here(one.summer_sun_share) for one in exposures])[back]
+    winter = torch.cat([_here(one.winter_sun_share) for one in exposures])[back]
+    sky = torch.cat([_here(one.sky_view) for one in seen])[back]
     exposure = replace(
         site.exposure or Exposure(), summer_sun_share=summer, winter_sun_share=winter
     )
@@ -53,3 +49,10 @@ def _only(site: Site, items: list[int]) -> Site:
     design = site.design
     some = State(design.cover[items], design.height_m[items], design.pixel_m, design.known)
     return Site(some, None, site.pixel_area_m2[items], site.measures)
+
+
+def _here(found: Tensor | None) -> Tensor:
+    """What `with_surroundings` fills in, for certain."""
+    if found is None:
+        raise TypeError("sun and sky were not read")
+    return found
