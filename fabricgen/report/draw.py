@@ -157,14 +157,18 @@ def background(plan: Plan, view: View, surroundings: Surroundings | None) -> lis
     sheet = shapely.box(0, 0, view.width_m, view.height_m)
     marks = [Mark("sheet", (sheet,))]
     site = view.flat(plan.site)
-    shapely.prepare(site)
     for name, shapes in _around(surroundings or {}).items():
-        flat = shapely.clip_by_rect(view.flat(shapes), 0, 0, view.width_m, view.height_m)
-        flat = flat[~shapely.is_empty(flat)]
-        crossing = shapely.intersects(site, flat)
-        flat[crossing] = shapely.difference(flat[crossing], site)
-        marks.append(Mark(f"around_{name}", _polygons(flat)))
+        marks.append(Mark(f"around_{name}", polygons_of(beside(shapes, view, site))))
     return [mark for mark in marks if mark.shapes]
+
+
+def beside(shapes: np.ndarray, view: View, site: BaseGeometry) -> np.ndarray:
+    """Shapes of the world on the sheet, cut by its edges and by the site, (N,); some empty."""
+    flat = shapely.clip_by_rect(view.flat(shapes), 0, 0, view.width_m, view.height_m)
+    shapely.prepare(site)
+    crossing = shapely.intersects(site, flat)
+    flat[crossing] = shapely.difference(flat[crossing], site)
+    return flat
 
 
 def _around(surroundings: Surroundings) -> dict[str, np.ndarray]:
@@ -185,6 +189,22 @@ def _around(surroundings: Surroundings) -> dict[str, np.ndarray]:
 
 def draw(plan: Plan, view: View, behind: Iterable[Mark] = ()) -> Drawing:
     """A plan on a sheet, over what lies behind it."""
+    walls = view.flat(plan.buildings.geometry.to_numpy())
+    shadow = _shadows(walls, plan.buildings["height_m"].to_numpy())
+    shadow = shapely.clip_by_rect(shadow, 0, 0, view.width_m, view.height_m)
+    marks = [
+        *ground(plan, view),
+        *_trees(plan, view),
+        Mark("shadow", polygons_of([shadow])),
+        Mark("buildings", polygons_of(walls)),
+        Mark("site", polygons_of([view.flat(plan.site)])),
+    ]
+    inked = [mark for mark in marks if mark.shapes or mark.circles is not None]
+    return Drawing(view, (*behind, *inked), tuple(_floors(plan, walls)))
+
+
+def ground(plan: Plan, view: View) -> list[Mark]:
+    """What lies flat on a plan, bottom to top; each layer over those before it."""
     site = view.flat(plan.site)
     green, roads = plan.green, plan.roads
     kinds = {
@@ -192,37 +212,28 @@ def draw(plan: Plan, view: View, behind: Iterable[Mark] = ()) -> Drawing:
     }
     on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
     streets = view.flat(road_polygons(roads))
-    walls = view.flat(plan.buildings.geometry.to_numpy())
     hard = np.concatenate([view.flat(plan.paved.geometry.to_numpy()), streets[on_path]])
-    shadow = _shadows(walls, plan.buildings["height_m"].to_numpy())
-    shadow = shapely.clip_by_rect(shadow, 0, 0, view.width_m, view.height_m)
-    marks = [
-        Mark("bare", _polygons([site])),
-        Mark("grass", _polygons(kinds["grass"])),
-        Mark("shrub", _polygons(kinds["shrub"])),
+    return [
+        Mark("bare", polygons_of([site])),
+        Mark("grass", polygons_of(kinds["grass"])),
+        Mark("shrub", polygons_of(kinds["shrub"])),
         Mark("paved", _joined(hard, site)),
-        Mark("water", _polygons(view.flat(plan.water.geometry.to_numpy()))),
+        Mark("water", polygons_of(view.flat(plan.water.geometry.to_numpy()))),
         Mark("roads", _joined(streets[~on_path], site)),
-        *_trees(plan, view),
-        Mark("shadow", _polygons([shadow])),
-        Mark("buildings", _polygons(walls)),
-        Mark("site", _polygons([site])),
     ]
-    inked = [mark for mark in marks if mark.shapes or mark.circles is not None]
-    return Drawing(view, (*behind, *inked), tuple(_floors(plan, walls)))
 
 
 def outlines(plan: Plan, view: View) -> tuple[Mark, ...]:
     """Walls and the site's edge alone, to lie over a map."""
     walls = view.flat(plan.buildings.geometry.to_numpy())
     site = view.flat(plan.site)
-    return Mark("outline", _polygons(walls)), Mark("site", _polygons([site]))
+    return Mark("outline", polygons_of(walls)), Mark("site", polygons_of([site]))
 
 
 def _trees(plan: Plan, view: View) -> list[Mark]:
     """Canopy, crowns over it, and a dot for each stem."""
     patches = view.flat(plan.green.geometry[plan.green["kind"] == "tree"].to_numpy())
-    marks = [Mark("canopy", _polygons(patches))]
+    marks = [Mark("canopy", polygons_of(patches))]
     if len(plan.trees):
         xy = shapely.get_coordinates(view.flat(plan.trees.geometry.to_numpy()))
         radius_m = plan.trees["crown_m"].fillna(CROWN_M).to_numpy() / 2
@@ -265,10 +276,10 @@ def _widest(wall: BaseGeometry) -> tuple[Point, float]:
 
 
 def _joined(shapes: np.ndarray, within: BaseGeometry) -> tuple[BaseGeometry, ...]:
-    return _polygons([shapely.intersection(shapely.union_all(shapes), within)])
+    return polygons_of([shapely.intersection(shapely.union_all(shapes), within)])
 
 
-def _polygons(shapes: Iterable[BaseGeometry]) -> tuple[BaseGeometry, ...]:
+def polygons_of(shapes: Iterable[BaseGeometry]) -> tuple[BaseGeometry, ...]:
     """The polygons in shapes, outer rings one way round and holes the other."""
     parts = shapely.get_parts(np.array(list(shapes), dtype=object), return_index=False)
     parts = shapely.get_parts(parts)

@@ -1,14 +1,11 @@
 """The report: one self-contained page with drawings, ledgers, ranges, sources and provenance."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from fabricgen.carbon.uncertainty import SURE
@@ -18,6 +15,8 @@ from fabricgen.form.indicators import BRIEF_KEYS
 from fabricgen.report.attribution import legend_stops, legend_ticks, map_svg, net_map, reach_of
 from fabricgen.report.charts import ledger_svg, pareto_svg
 from fabricgen.report.draw import Surroundings, background, draw, view_of
+from fabricgen.report.page import render
+from fabricgen.report.scene import scene_values
 from fabricgen.report.svg import drawing_svg
 from fabricgen.report.tables import (
     GREEN,
@@ -54,33 +53,23 @@ def write_report(
         run: The run's record, as written to `run.json`.
         surroundings: Layers around the site, as in `plan_svg`.
     """
-    texts = {name: _shipped(name) for name in ("report.html", "report.css")}
-    environment = Environment(
-        loader=DictLoader(texts),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(
-        "report.html"
-    ).render(
-        css=Markup(texts["report.css"]),  # our own file
-        attribution=ATTRIBUTION,
+    page = render(
+        "report.html",
         run=run,
-        run_text=json.dumps(run, indent=2, ensure_ascii=False, default=str),
+        attribution=ATTRIBUTION,
         schemes=schemes,
         shown=schemes[:SHOWN],
         **_head(schemes, run),
         **_numbers(schemes),
         **_pictures(schemes[:SHOWN], surroundings),
+        **scene_values(
+            [(scheme.name, scheme.plan) for scheme in schemes[:SHOWN]],
+            schemes[0].frame,
+            surroundings=surroundings,
+        ),
     )
     with atomic_file(Path(out_path)) as part:
         part.write_text(page, encoding="utf-8")
-
-
-def _shipped(name: str) -> str:
-    return resources.files("fabricgen.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _head(schemes: Sequence[Scheme], run: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """The folder of a scoring: a table of all plans, and one self-contained page for each."""
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from fabricgen import provenance
@@ -16,8 +13,11 @@ from fabricgen.carbon.factors import FACTOR_FILES
 from fabricgen.carbon.uncertainty import SURE
 from fabricgen.design.candidates import Scored
 from fabricgen.files import atomic_file, atomic_folder
+from fabricgen.form.indicators import STOREY_M
 from fabricgen.report.attribution import legend_stops, legend_ticks, net_map, picture_svg, reach_of
 from fabricgen.report.charts import ledger_svg
+from fabricgen.report.page import render
+from fabricgen.report.scene import scene_values
 from fabricgen.report.score_charts import anchor, positive_text, timeline_svg, tornado_svg
 from fabricgen.report.tables import FORM, GREEN, NAMES, number, slices, tonnes, total
 
@@ -104,27 +104,27 @@ def score_page(one: Scored, scored: Sequence[Scored], *, record: Mapping[str, An
         scored: All plans of the run, for the comparison.
         record: Provenance.
     """
-    texts = {name: _shipped(name) for name in ("score.html", "report.css")}
-    environment = Environment(
-        loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.globals["anchor"] = anchor
-    return environment.get_template("score.html").render(
-        css=Markup(texts["report.css"]),  # our own file
-        one=one,
+    return render(
+        "score.html",
         run=record,
-        run_text=json.dumps(record, indent=2, ensure_ascii=False, default=str),
+        anchor=anchor,
+        one=one,
         **_facts(one),
         **_lines(one),
         **_inventories(one),
         **_pictures(one),
+        **_scene(one),
         **_doubts(one, scored),
     )
 
 
-def _shipped(name: str) -> str:
-    return resources.files("fabricgen.report").joinpath(name).read_text(encoding="utf-8")
+def _scene(one: Scored) -> dict[str, Any]:
+    """The plan in three dimensions; nothing for a raster."""
+    plan = one.candidate.plan
+    if plan is None:
+        return {"scene_names": []}
+    height_m = STOREY_M if one.heights is None else one.heights.central_m
+    return scene_values([(one.name, plan)], one.candidate.frame, unknown_height_m=height_m)
 
 
 def _facts(one: Scored) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rasterio import features
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from fabricgen.form.indicators import STOREY_M
 from fabricgen.layout import Frame
 from fabricgen.plan import layer
 from fabricgen.surfaces import BIT, GREEN, PAVED, ROAD_KINDS, WATER
@@ -39,18 +40,27 @@ def surroundings_of(
         for row in np.asarray(segments, dtype=np.float64).reshape(-1, 6)
     ]
     shapes = {name: _ground(labels, surfaces, frame) for name, surfaces in GROUND.items()}
-    shapes["buildings"] = _buildings(np.asarray(boxes, dtype=np.float64).reshape(-1, 7))
     tables = {
         name: layer(name, frame.crs, [{"geometry": to_world(s, frame)} for s in found])
         for name, found in shapes.items()
     }
+    houses = _buildings(np.asarray(boxes, dtype=np.float64).reshape(-1, 7))
+    tables["buildings"] = layer(
+        "buildings",
+        frame.crs,
+        [
+            {"geometry": to_world(shape, frame), "height_m": floors * STOREY_M or np.nan}
+            for shape, floors in houses
+        ],
+    )
     return tables | {"roads": layer("roads", frame.crs, roads)}
 
 
-def _buildings(boxes: np.ndarray) -> list[BaseGeometry]:
-    """Boxes of one building as one shape, in (u, v)."""
+def _buildings(boxes: np.ndarray) -> list[tuple[BaseGeometry, float]]:
+    """Boxes of one building as one shape, in (u, v), with the floors of its tallest box."""
     shapes = polygons(boxes)
-    return [shapely.union_all(shapes[boxes[:, 6] == number]) for number in np.unique(boxes[:, 6])]
+    of = [boxes[:, 6] == number for number in np.unique(boxes[:, 6])]
+    return [(shapely.union_all(shapes[box]), float(boxes[box, 5].max())) for box in of]
 
 
 def _ground(labels: np.ndarray, surfaces: tuple[int, ...], frame: Frame) -> list[BaseGeometry]:
