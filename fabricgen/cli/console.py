@@ -1,13 +1,15 @@
 """What a person or a program sees of a run.
 
 stdout is for results and nothing else: a table, or exactly one JSON document with `--json`.
-Progress, logs and errors go to stderr.
+Progress, logs and errors go to stderr. A program that wants to follow a run sets
+`FABRICGEN_PROGRESS=json`; each step is then one JSON document on a line of its own.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +21,8 @@ from ..errors import FabricgenError
 from ..steps import OnStep, quiet
 
 PLAIN_EVERY_S = 5.0  # between lines of progress where no terminal draws a bar
+RECORD_EVERY_S = 0.2  # between steps that a program hears of; the last one always
+FOR_PROGRAMS = "FABRICGEN_PROGRESS"  # variable that a program sets to `json`
 _LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
 
 
@@ -55,7 +59,10 @@ def progress(title: str) -> Iterator[OnStep]:
     if _mode.verbosity < 0:
         yield quiet
         return
-    shown = _bar(title) if sys.stderr.isatty() else _lines(title)
+    if os.environ.get(FOR_PROGRAMS) == "json":
+        shown = _records(title)
+    else:
+        shown = _bar(title) if sys.stderr.isatty() else _lines(title)
     with shown as on_step:
         yield on_step
 
@@ -101,6 +108,24 @@ def _lines(title: str) -> Iterator[OnStep]:
             return
         last = now
         print(progress_line(title, done, total, note=note, elapsed_s=now - began), file=sys.stderr)
+
+    yield on_step
+
+
+@contextmanager
+def _records(title: str) -> Iterator[OnStep]:
+    began = time.monotonic()
+    last = -RECORD_EVERY_S
+
+    def on_step(done: int, total: int | None, note: str) -> None:
+        nonlocal last
+        elapsed_s = time.monotonic() - began
+        if elapsed_s - last < RECORD_EVERY_S and done != total:
+            return
+        last = elapsed_s
+        step = {"title": title, "done": done, "total": total, "note": note}
+        record = {"progress": {**step, "elapsed_s": round(elapsed_s, 1)}}
+        print(json.dumps(record, ensure_ascii=False), file=sys.stderr, flush=True)
 
     yield on_step
 

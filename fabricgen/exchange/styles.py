@@ -1,4 +1,4 @@
-"""How layers look in QGIS, as its own style documents, kept inside the GeoPackage.
+"""How layers look in QGIS, as its own style documents: inside the GeoPackage, and in the plugin.
 
 QGIS reads the table `layer_styles` of a GeoPackage and shows a layer in its default style.
 """
@@ -41,9 +41,9 @@ def styles() -> dict[str, str]:
     }
 
 
-def bare_color() -> str:
-    """Ground that no layer covers."""
-    return COLORS[BARE]
+def ground_style() -> str:
+    """The style document of a site drawn beneath all layers: ground that none of them covers."""
+    return _single(_fill(COLORS[BARE], "none", 0.0))
 
 
 def _road_color(kind: str) -> str:
@@ -171,8 +171,9 @@ def _label(root: Element, column: str) -> None:
         fontSize="7",
         textColor=_rgba(EDGE),
     )
-    SubElement(settings, "placement", placement="1")
-    SubElement(settings, "rendering", scaleVisibility="1", scaleMin="2500", scaleMax="1")
+    SubElement(settings, "placement", placement="1", centroidInside="1")
+    # QGIS names these by the number under the fraction: shown from 1:1 to 1:2500.
+    SubElement(settings, "rendering", scaleVisibility="1", scaleMin="1", scaleMax="2500")
 
 
 def _rgba(color: str) -> str:

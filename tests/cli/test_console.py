@@ -46,6 +46,22 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(capsys, monkeypatc
     assert heard.out == "" and heard.err.startswith("ingest 1/2 roads")
 
 
+def test_a_program_hears_of_the_first_and_the_last_step_as_json(capsys, monkeypatch):
+    monkeypatch.setenv("FABRICGEN_PROGRESS", "json")
+    with console.progress("ingest") as on_step:
+        on_step(0, 40, "roads")
+        on_step(1, 40, "too soon after the last to be told")
+        on_step(40, 40, "Gebäude")
+    heard = capsys.readouterr()
+    steps = [json.loads(line)["progress"] for line in heard.err.splitlines()]
+    assert heard.out == ""
+    assert [(s["title"], s["done"], s["total"], s["note"]) for s in steps] == [
+        ("ingest", 0, 40, "roads"),
+        ("ingest", 40, 40, "Gebäude"),
+    ]
+    assert all(0 <= s["elapsed_s"] < 5 for s in steps)
+
+
 def test_quick_work_says_nothing(capsys):
     with console.progress("ingest") as on_step:
         on_step(1, 2, "roads")
