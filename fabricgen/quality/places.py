@@ -159,17 +159,16 @@ def _place(store: TileStore, city: str, shape: Polygon, *, kind: str, name: str)
     )  # fmt: skip
     place = Place(name, kind, site, tile, coarse, ALL)
     labels = tile.labels[place.inside]
-    boxes = boxes_inside(place)
+    boxes = boxes_inside(place, tile)
     if not len(boxes) or (labels == BIT[BUILDING]).mean() < BUILT_SHARE or (tile.labels == 0).any():
         return None
     return replace(place, mapped=_mapped(labels, boxes))
 
 
-def boxes_inside(place: Place) -> np.ndarray:
-    """Boxes of the tile whose middle lies in the site, (N, 7)."""
+def boxes_inside(place: Place, tile: Window) -> np.ndarray:
+    """Boxes of a tile whose middle would lie in the site, (N, 7)."""
     flat = to_frame(place.site.boundary, place.tile.frame)
-    boxes = place.tile.boxes
-    return boxes[shapely.contains_xy(flat, boxes[:, U], boxes[:, V])]
+    return tile.boxes[shapely.contains_xy(flat, tile.boxes[:, U], tile.boxes[:, V])]
 
 
 def _mapped(labels: np.ndarray, boxes: np.ndarray) -> frozenset[str]:

@@ -16,7 +16,7 @@ import shapely
 
 from fabricgen.city.ingest import read
 from fabricgen.city.mapped import Mapped
-from fabricgen.city.window import U, V
+from fabricgen.city.window import Window
 from fabricgen.design.conditions import cut_streets
 from fabricgen.form.indicators import STOREY_M
 from fabricgen.plan import Plan, areas_of, empty_plan, layer
@@ -33,7 +33,7 @@ from fabricgen.surfaces import (
     WATER,
 )
 from fabricgen.vectorize import vectorize
-from fabricgen.vectorize.drawing import to_frame, to_world
+from fabricgen.vectorize.drawing import to_world
 
 LAYER_OF = {TREE: "green", SHRUB: "green", GRASS: "green", PAVED: "paved", WATER: "water"}
 
@@ -105,28 +105,25 @@ def _add_crown(m: Mapped, n: int, site: shapely.Geometry, rows: dict[str, list[d
 
 def drawn_real(place: Place) -> Plan:
     """What stands on a site, drawn as a generated plan is drawn; unknown ground is bare."""
-    return _drawn(place, boxes_inside(place), place)
+    return pasted_real(place, place.tile, place.coarse)
 
 
-def pasted_real(place: Place, other: Place) -> Plan:
-    """What stands in the middle of another place, drawn on the site of this one."""
-    flat = to_frame(place.site.boundary, place.tile.frame)
-    boxes = other.tile.boxes
-    here = boxes[shapely.contains_xy(flat, boxes[:, U], boxes[:, V])]
-    return _drawn(place, here, other)
+def pasted_real(place: Place, tile: Window, coarse: Window) -> Plan:
+    """What stands in a window of 256 m, drawn on a site as if it lay there.
 
-
-def _drawn(place: Place, boxes: np.ndarray, other: Place) -> Plan:
-    frame = place.coarse.frame
-    labels = other.coarse.labels
-    ground = np.full(labels.shape, BARE, np.uint8)
+    Args:
+        place: The site.
+        tile: Whose buildings, by their middles, and streets are taken.
+        coarse: The same in the model's pixels, for the ground.
+    """
+    ground = np.full(coarse.labels.shape, BARE, np.uint8)
     for surface, bit in enumerate(BIT):
-        ground[labels == bit] = surface
+        ground[coarse.labels == bit] = surface
     return vectorize(
-        boxes=boxes,
-        segments=other.tile.segments,
+        boxes=boxes_inside(place, tile),
+        segments=tile.segments,
         ground=ground,
-        frame=frame,
+        frame=place.coarse.frame,
         site=place.site.boundary,
         context_segments=streets_around(place),
     )
