@@ -21,6 +21,7 @@ from ..errors import FabricgenError, InputError, ResourceError, StorageError
 from . import console
 from .demo import demo
 from .doctor import doctor
+from .evaluate import evaluate
 from .export import export
 from .generate import generate
 from .ingest import ingest
@@ -43,7 +44,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-VERBS = {verb.__name__: verb for verb in (demo, generate, score, export, ingest, train, doctor)}
+VERBS = {
+    verb.__name__: verb for verb in (demo, generate, score, export, ingest, train, evaluate, doctor)
+}
 for _verb in VERBS.values():
     app.command()(_verb)
 

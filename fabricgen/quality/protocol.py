@@ -95,10 +95,12 @@ class Evaluation:
     Attributes:
         metrics: What `metrics.json` holds.
         pictures: Place, real plan and generated plan.
+        sources: Of the city: name, source, license, attribution.
     """
 
     metrics: dict[str, object]
     pictures: list[tuple[Place, Plan, Plan]]
+    sources: list[dict[str, object]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,9 @@ def evaluate(
         "versions": versions(), "skipped": skipped,
     }  # fmt: skip
     pictures = [(p, real(p, 0), job.propose(p, 0)) for p in places[:PICTURES]]
-    return Evaluation({"meta": meta} | metrics, pictures)
+    card = store.card(store.cities()[0])
+    sources = [{key: card[key] for key in ("name", "source", "licence", "attribution", "date")}]
+    return Evaluation({"meta": meta} | metrics, pictures, sources)
 
 
 def _sites(store: TileStore, settings: EvaluateSettings) -> tuple[list[Place], list[Place]]:
