@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.form.indicators import STOREY_M
-from fabricgen.plan import Plan, areas_of, canopy, road_polygons
+from fabricgen.plan import LAYERS, Plan, areas_of, canopy, road_polygons
 from fabricgen.surfaces import PATH, ROAD_KINDS
 from fabricgen.units import M2_PER_HA
 
@@ -140,6 +141,25 @@ def drawn_of(plan: Plan, *, around: Plan | None = None, paved: bool = True) -> D
         hard=np.concatenate(hard),
         plan=plan,
     )
+
+
+def broken(shapes: np.ndarray) -> np.ndarray:
+    """Which shapes are no sound geometry, (N,) bool."""
+    return shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+
+
+def mended(plan: Plan) -> Plan:
+    """A plan whose broken shapes are mended, or gone where nothing is left of them."""
+    layers = {}
+    for name in LAYERS:
+        table = getattr(plan, name)
+        shapes = table.geometry.to_numpy()
+        if not broken(shapes).any():
+            continue
+        shapes = shapely.make_valid(shapes, method="structure")
+        table = table.set_geometry(gpd.GeoSeries(shapes, index=table.index, crs=plan.crs))
+        layers[name] = table[~shapely.is_empty(shapes)].reset_index(drop=True)
+    return replace(plan, **layers)
 
 
 def nearest_m(points: np.ndarray, shapes: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -115,6 +116,14 @@ class _Job:
     rows: Rows
     settings: EvaluateSettings
     deadline_s: float
+    on_step: OnStep
+    done: Counter[str] = field(default_factory=Counter)  # plans measured
+
+    @property
+    def total(self) -> int:
+        """Plans that are measured if time allows."""
+        sets = 2 + self.settings.seeds + len(self.baselines) + (self.extract is not None)
+        return sets * len(self.places)
 
     @property
     def late(self) -> bool:
@@ -126,7 +135,9 @@ class _Job:
         for place in places:
             if self.late and not self.rows.has(kind, place):
                 break
+            self.on_step(self.done.total(), self.total, kind)
             found.append(self.rows.get(kind, place, lambda p=place: propose(p, seed)))
+            self.done[kind] += 1
         self.rows.flush()
         return Set(found, [place.name for place in places[: len(found)]])
 
@@ -175,9 +186,9 @@ def evaluate(
         None if (city / "city.json").is_file() else Extract.open(city),
         Generator(load(weights), loop), baselines,
         Rows(rows, key=hashlib.sha256(repr(told).encode()).hexdigest()[:16]), settings,
-        float("inf") if minutes is None else began + 60 * minutes,
+        float("inf") if minutes is None else began + 60 * minutes, on_step,
     )  # fmt: skip
-    metrics, skipped = _measured(job, on_step, store=store, train=train)
+    metrics, skipped = _measured(job, store=store, train=train)
     known = np.isfinite(table(job.some("real", places, real).rows)).sum(axis=0)
     meta = {
         "checkpoint": told["weights"], "code": told["commit"], "sites": told["sites"],
@@ -209,22 +220,20 @@ def _sites(store: TileStore, settings: EvaluateSettings) -> tuple[list[Place], l
 
 
 def _measured(
-    job: _Job, on_step: OnStep, *, store: TileStore, train: object
+    job: _Job, *, store: TileStore, train: object
 ) -> tuple[dict[str, object], dict[str, str]]:
     """All figures, and what was left out and why."""
     skipped = dict(NOT_MEASURED)
-    total = 3 + len(job.baselines) + job.settings.seeds
-    on_step(1, total, "real plans")
     true = job.some("real", job.places, real)
     other = job.some("real", job.others, real)
     asked = {p.name: _asks(p) for p in job.places}
     scaler = fit_scaler(table(other.rows), NAMES)
 
-    runs = _runs(job, skipped, on_step, total)
+    runs = _runs(job, skipped)
     n = len(runs[0])
     true, other = _first(true, n), _first(other, n)
 
-    on_step(total - 2, total, "figures")
+    job.on_step(job.done.total(), job.total, "figures")
     found = over_seeds([_compared(run, true, scaler, asked) for run in runs])
     floor = _compared(other, true, scaler, {}) | seams(true) | validity(true)
     if "c2st.accuracy" in floor:
@@ -246,7 +255,6 @@ def _measured(
         skipped["morphology.exporter_w1"] = "a tile store has no footprints"
     by_name = {}
     for name, propose in job.baselines.items():
-        on_step(total - 1, total, f"baseline {name}")
         drawn = job.some(name, job.places[:n], propose)
         if len(drawn) == n:
             by_name[name] = _compared(drawn, true, scaler, asked)
@@ -255,11 +263,10 @@ def _measured(
     return found | {"floor": floor, "baselines": by_name}, skipped
 
 
-def _runs(job: _Job, skipped: dict[str, str], on_step: OnStep, total: int) -> list[Set]:
+def _runs(job: _Job, skipped: dict[str, str]) -> list[Set]:
     """Plans of each seed; the first may stop short when time is up, the others count whole."""
     runs: list[Set] = []
     for seed in range(job.settings.seeds):
-        on_step(2 + seed, total, f"plans of seed {seed + 1}")
         places = job.places[: len(runs[0])] if runs else job.places
         made = job.some(f"made{seed}", places, job.propose, seed)
         if len(made) < (len(runs[0]) if runs else LEAST_SITES):
@@ -288,7 +295,9 @@ def _against_the_map(
     job: _Job, extract: Extract, *, made: Set, true: Set, scaler: Scaler, floor: Figures
 ) -> Figures:
     """What drawing alone changes, and plans against footprints as mapped."""
-    mapped = job.some("mapped", job.places[: len(true)], lambda p, _: mapped_plan(extract, p))
+    mapped = job.some(
+        "mapped", job.places[: len(true)], lambda p, _: mapped_plan(extract, p.site.boundary)
+    )
     if len(mapped) < len(true):
         return {}
     drawing = morphology(true, mapped, scaler)

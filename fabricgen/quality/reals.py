@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from fabricgen.city.ingest import read
 from fabricgen.city.mapped import Mapped
@@ -56,19 +57,18 @@ class Extract:
         tables |= {"crowns": m.crowns}
         return {name: shapely.STRtree(table.shape) for name, table in tables.items()}
 
-    def near(self, name: str, shape: shapely.Geometry) -> np.ndarray:
+    def near(self, name: str, shape: BaseGeometry) -> np.ndarray:
         """Numbers of the features of a table that touch a shape, in order."""
         return np.sort(self._trees[name].query(shape, predicate="intersects"))
 
 
-def mapped_plan(extract: Extract, place: Place) -> Plan:
+def mapped_plan(extract: Extract, site: BaseGeometry) -> Plan:
     """What is mapped on a site, clipped to it: true footprints, lines, faces and crowns.
 
     Ground of which the source does not say which of several surfaces it is stays bare, and so
     does a carriageway that is drawn as a face and not as a line.
     """
-    m, site = extract.mapped, place.site.boundary
-    crs = place.site.frame.crs
+    m = extract.mapped
     rows: dict[str, list[dict]] = {name: [] for name in ("buildings", "roads", "trees")}
     rows |= {"green": [], "paved": [], "water": []}
 
@@ -89,10 +89,11 @@ def mapped_plan(extract: Extract, place: Place) -> Plan:
             rows[LAYER_OF[surface]] += [told | {"geometry": p} for p in faces]
     for n in extract.near("crowns", site):
         _add_crown(m, int(n), site, rows)
-    return Plan(site, crs, **{name: layer(name, crs, _numbered(rows[name])) for name in rows})
+    layers = {name: layer(name, m.crs, _numbered(some)) for name, some in rows.items()}
+    return Plan(site, m.crs, **layers)
 
 
-def _add_crown(m: Mapped, n: int, site: shapely.Geometry, rows: dict[str, list[dict]]) -> None:
+def _add_crown(m: Mapped, n: int, site: BaseGeometry, rows: dict[str, list[dict]]) -> None:
     shape, width_m = m.crowns.shape[n], float(m.crowns.width_m[n])
     surface = _single(int(m.crowns.bits[n]))
     if surface == TREE and shape.geom_type == "Point":
@@ -150,12 +151,12 @@ def surroundings(place: Place) -> Plan:
     return replace(empty, roads=layer("roads", frame.crs, _numbered(rows)))
 
 
-def _faces(shape: shapely.Geometry, site: shapely.Geometry) -> list[shapely.Geometry]:
+def _faces(shape: BaseGeometry, site: BaseGeometry) -> list[BaseGeometry]:
     parts = shapely.get_parts(areas_of(shapely.intersection(shape, site)))
     return [part for part in parts if part.geom_type == "Polygon" and part.area > 0]
 
 
-def _lines(shape: shapely.Geometry, site: shapely.Geometry) -> list[shapely.Geometry]:
+def _lines(shape: BaseGeometry, site: BaseGeometry) -> list[BaseGeometry]:
     parts = shapely.get_parts(shapely.intersection(shape, site))
     return [part for part in parts if part.geom_type == "LineString" and part.length > 0]
 

@@ -15,6 +15,7 @@ from fabricgen.files import atomic_file
 from fabricgen.form.indicators import of_plan
 from fabricgen.plan import Plan
 from fabricgen.quality.descriptors import describe
+from fabricgen.quality.drawn import mended
 from fabricgen.quality.layouts import masks_of, pack
 from fabricgen.quality.maps import city_map
 from fabricgen.quality.places import Place
@@ -31,11 +32,12 @@ Row = Mapping[str, float | str]
 
 def measure(plan: Plan, place: Place) -> dict[str, float | str]:
     """Everything that is measured of one plan: descriptors, seams, faults, form, and its map."""
-    labels = city_map(plan, place)
-    form = of_plan(plan)
+    sound = mended(plan)
+    labels = city_map(sound, place)
+    form = of_plan(sound)
     return {
-        **describe(plan, around=surroundings(place), mapped=place.mapped),
-        **seam_measures(plan, place, labels=labels),
+        **describe(sound, around=surroundings(place), mapped=place.mapped),
+        **seam_measures(sound, place, labels=labels),
         **validity_measures(plan, place, labels=labels),
         **{f"got.{name}": form[name] for name in GOT},
         MAP: pack(masks_of(labels)),

@@ -11,6 +11,7 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.plan import LAYERS, Plan, road_area
+from fabricgen.quality.drawn import broken, mended
 from fabricgen.quality.maps import EIGHT, FOUR, city_map
 from fabricgen.quality.places import Place
 from fabricgen.surfaces import BARE, BIT, GRASS, PAVED, ROAD
@@ -28,6 +29,7 @@ CLEAN = {
     "validity.road_islands": 0.02,
     "validity.pinch": 0.05,
 }
+FACES = ("buildings", "paved", "water", "green")
 SLIVER_M2, THIN_M = 20.0, 1.5
 PINCH_M = (0.5, 3.0)
 WALK_M = 60
@@ -45,9 +47,12 @@ def validity_measures(
         place: Its site.
         labels: Its `city_map`, where the caller has it.
     """
+    faulty = sum(int(broken(getattr(plan, name).geometry.to_numpy()).sum()) for name in LAYERS)
+    plan = mended(plan) if faulty else plan
     labels = city_map(plan, place) if labels is None else labels
     shape = plan.buildings.geometry.to_numpy()
     found = {**_faults(plan, shape), **_streets(plan, shape, place, labels)}
+    found["validity.invalid"] = float(faulty)
     found["validity.sliver"] = _share(
         (shapely.area(shape) < SLIVER_M2) | shapely.is_empty(shapely.buffer(shape, -THIN_M))
     )
@@ -64,9 +69,7 @@ def _faults(plan: Plan, shape: np.ndarray) -> dict[str, float]:
     shared = shapely.intersection(shape[one[pair]], shape[other[pair]])
     overlap_m2 = float(shapely.area(shared).sum())
     on_road = shapely.intersection(shapely.union_all(shape), road_area(plan)).area
-    layers = {name: getattr(plan, name).geometry.to_numpy() for name in LAYERS}
-    broken = sum(int((shapely.is_empty(x) | ~shapely.is_valid(x)).sum()) for x in layers.values())
-    faces = np.concatenate([layers[name] for name in ("buildings", "paved", "water", "green")])
+    faces = np.concatenate([getattr(plan, name).geometry.to_numpy() for name in FACES])
     out_m2 = shapely.difference(shapely.union_all(faces), plan.site).area
     each_m2 = float(shapely.area(shapely.intersection(faces, plan.site)).sum())
     road = road_area(plan)
@@ -76,7 +79,6 @@ def _faults(plan: Plan, shape: np.ndarray) -> dict[str, float]:
         "validity.on_road": on_road / footprint_m2 if footprint_m2 else NAN,
         "validity.out_of_site": out_m2 / plan.site.area,
         "validity.partition": max(0.0, twice_m2) / plan.site.area,
-        "validity.invalid": float(broken),
     }
 
 
