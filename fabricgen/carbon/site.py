@@ -282,7 +282,9 @@ def make_site(
     Raises:
         LayoutError: A layout breaks the contract, is not complete inside, or shapes disagree.
     """
-    _checked(layout, complete=inside is None)
+    layout = _checked(
+        replace(layout, cover=layout.cover.contiguous()), complete=inside is None
+    )  # planes are read one by one
     mask = torch.ones_like(layout.height_known[:1]) if inside is None else _mask(layout, inside)
     remarks: list[str] = []
     base = None
