@@ -25,6 +25,7 @@ from .evaluate import evaluate
 from .export import export
 from .generate import generate
 from .ingest import ingest
+from .qgis import qgis
 from .score import score
 from .train import train
 
@@ -45,7 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 VERBS = {
-    verb.__name__: verb for verb in (demo, generate, score, export, ingest, train, evaluate, doctor)
+    verb.__name__: verb
+    for verb in (demo, generate, score, export, ingest, train, evaluate, qgis, doctor)
 }
 for _verb in VERBS.values():
     app.command()(_verb)

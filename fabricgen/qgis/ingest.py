@@ -1,0 +1,68 @@
+"""The algorithm that reads a city into a tile store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterString,
+)
+
+from . import command
+from .base import OUTPUT, FabricgenAlgorithm, readable
+from .generate import EXTRACT, EXTRACTS
+
+CITY = "CITY"
+
+
+class Ingest(FabricgenAlgorithm):
+    """`fabricgen ingest`."""
+
+    NAME = "ingest"
+    TITLE = "Ingest city"
+    HELP = (
+        "Reads a city extract (.osm.pbf or a GeoPackage) into a tile store, from which schemes are "
+        "drawn faster. An older store in the folder is replaced once the new one is whole."
+    )
+
+    def initAlgorithm(self, _configuration: Any = None) -> None:  # noqa: N802
+        """Its fields."""
+        self.addParameter(QgsProcessingParameterFile(EXTRACT, "City extract", fileFilter=EXTRACTS))
+        what = "Name of the city (blank: that of the file)"
+        self.addParameter(QgsProcessingParameterString(CITY, what, optional=True))
+        self.add_settings()
+        self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, "Folder of the store"))
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Holds the settings to what can be read."""
+        good, why = super().checkParameterValues(parameters, context)
+        return readable(lambda: self.settings(parameters, context)) if good else (good, why)
+
+    def processAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Runs fabricgen."""
+        out = Path(self.parameterAsString(parameters, OUTPUT, context))
+        words = command.ingest(
+            extract=Path(self.parameterAsFile(parameters, EXTRACT, context)),
+            out=out,
+            city=self.parameterAsString(parameters, CITY, context).strip(),
+            settings=self.settings(parameters, context),
+        )
+        document = self.run_fabricgen(words, feedback, out=out)
+        if document is None:
+            return {}
+        feedback.pushInfo(f"{document['buildings']:,} buildings on {document['area_km2']:.1f} km2")
+        for reason, count in document["dropped"].items():
+            feedback.pushInfo(f"left out {count:,}: {reason}")
+        return {OUTPUT: str(out)}
