@@ -6,6 +6,7 @@ characters; there, a name of ten matches what it begins.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -107,6 +108,11 @@ GREEN_WORDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 NOT_OURS = ("建筑红线", "道路红线", "建筑控制线", "退界线")  # lines of rules, which hold such names
 LENGTHS = ("height_m", "width_m", "crown_m")
+UNSAID = (-1, -9, -99, -999, -9999, -99999)  # numbers that stand for none
+_ABOUT = re.compile(r"^(ca\.?|circa|approx\.?|about|env\.?|约|大约|約|地上)\s*")
+_FLOORS = re.compile(
+    r"\s*(层|層|階|층|米|fl\.?|f|floors?|levels?|stor(e?ys?|ies)|geschosse?|étages?|niveaux|og)$"
+)
 SHORT = 10  # characters of a column's name in a Shapefile
 
 _UNIT = re.compile(r"^(.+?)[\s_]*[(\[]\s*([a-z]+)\.?\s*[)\]]$|^(.+)_([a-z]+)$")
@@ -191,12 +197,21 @@ def numbers(values: pd.Series, column: str, unit: str = "") -> tuple[np.ndarray,
     """
     said = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
     scale = UNIT_M[unit] if column in LENGTHS else 1.0
-    read = pd.to_numeric(values, errors="coerce").to_numpy(np.float64) * scale
+    read = np.array(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
     read[[isinstance(value, bool | np.bool_) for value in values]] = np.nan
+    unsaid = np.isin(read, UNSAID)
+    read *= scale
     for row in np.flatnonzero(said & ~np.isfinite(read)):
-        text = str(values.iloc[row])
+        text = _bare(str(values.iloc[row]))
         read[row] = length_m(text) if column in LENGTHS else count(text)
-    return np.where(np.isfinite(read), read, np.nan), said & ~np.isfinite(read)
+    read[unsaid | ~np.isfinite(read)] = np.nan
+    return read, said & np.isnan(read)
+
+
+def _bare(text: str) -> str:
+    """A measure without `ca.` before and a word for floors or meters behind it."""
+    text = unicodedata.normalize("NFKC", text).strip().lower()
+    return _FLOORS.sub("", _ABOUT.sub("", text))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """In which encoding the texts of a Shapefile are, where it does not say."""
 
+import codecs
 import re
 from pathlib import Path
 
@@ -17,20 +18,25 @@ WEST = "cp1252"
 def encoding_of(path: Path) -> str | None:
     """The encoding of a Shapefile's texts, or None where GDAL finds it.
 
-    Without a `.cpg` and without an encoding in its header it is the one in which the names of the
-    most columns are known. Signs of one byte each stand alone among letters, those of two do not.
+    Where neither a `.cpg` nor its header says one, or the `.cpg` cannot be true, it is the one in
+    which the names of the most columns are known. Signs of one byte each stand alone among letters,
+    those of two do not.
 
     Args:
         path: The `.shp`.
     """
-    table = _beside(path, ".dbf")
-    if table is None or _beside(path, ".cpg") is not None:
+    table, said = _beside(path, ".dbf"), _said(path)
+    if table is None:
         return None
     with table.open("rb") as source:
         data = source.read(SAMPLE)
     high = re.findall(rb"[\x80-\xff]+", data[HEADER:])
-    if len(data) <= HEADER or data[LANGUAGE] not in UNSAID or not high:
+    if len(data) <= HEADER or not high:
         return None
+    if said is None and data[LANGUAGE] not in UNSAID:
+        return None
+    if said is not None and all(_decodes(name, said) for name in _names(data)):
+        return said
     if _decodes(data[HEADER:], "utf-8"):
         return "utf-8"
     if max(map(len, high)) == 1:
@@ -38,6 +44,20 @@ def encoding_of(path: Path) -> str | None:
     names = _names(data)
     known = {code: sum(_known(name, code) for name in names) for code in (*EAST, WEST)}
     return max(known, key=lambda code: known[code])
+
+
+def _said(path: Path) -> str | None:
+    """What a `.cpg` says, None where there is none or it says what nobody knows."""
+    note = _beside(path, ".cpg")
+    if note is None:
+        return None
+    word = note.read_text(encoding="ascii", errors="ignore").strip().lower()
+    for name in (word, f"cp{re.sub(r'[^0-9]', '', word)}", f"iso{word}"):
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            continue
+    return None
 
 
 def _beside(path: Path, suffix: str) -> Path | None:

@@ -22,7 +22,8 @@ from fabricgen.form.indicators import STOREY_M
 from fabricgen.plan import CROWN_M, LAYERS
 
 MAX_BYTES = 300_000_000
-MAX_ENTITIES = 500_000  # blocks within blocks counted as often as they are drawn
+MAX_ENTITIES = 500_000
+MAX_PARTS = 100_000  # of blocks, those within blocks counted as often as they are drawn
 MAX_POINTS = 5_000_000
 MAX_DEPTH = 8  # of blocks within blocks
 FLAT_M = 0.01  # between a curve and the line that stands for it
@@ -95,6 +96,7 @@ def of_drawing(path: Path, say: Say) -> list[Table]:
     own = dict(drawing.header.custom_vars.properties)
     unit_m = _unit_m(drawing, say)
     place, crs = _place(drawing, own, path, unit_m)
+    _check_blocks(drawing, path.name)
     budget = Budget(path.name)
     strokes: dict[str, list[Stroke]] = {}
     stems: list[Record] = []
@@ -197,21 +199,48 @@ def _drawn(drawing: Any, entities: Any, budget: Budget) -> Iterator[Drawn]:
     for entity in entities:
         name = str(entity.dxf.get("layer", "0"))
         if name.lower() not in hidden and not entity.dxf.get("invisible", 0):
-            yield from _parts(Drawn(entity, name, str(entity.dxf.handle)), budget, depth=0)
+            yield from _parts(Drawn(entity, name, str(entity.dxf.handle)), budget)
 
 
-def _parts(one: Drawn, budget: Budget, *, depth: int) -> Iterator[Drawn]:
+def _check_blocks(drawing: Any, file: str) -> None:
+    """Counts what blocks within blocks would draw, without drawing it.
+
+    Raises:
+        FormatError: Too much, or a block holds itself.
+    """
+    sizes: dict[str, int] = {}
+
+    def size(name: str, depth: int) -> int:
+        if depth > MAX_DEPTH:
+            raise FormatError(f"{file}: blocks more than {MAX_DEPTH} deep, at {name}", "explode it")
+        if name not in sizes:
+            block = drawing.blocks.get(name) or ()
+            sizes[name] = sum(weight(part, depth + 1) for part in block)
+        return sizes[name]
+
+    def weight(entity: Any, depth: int) -> int:
+        if entity.dxftype() != "INSERT":
+            return 1
+        return 1 + max(1, entity.mcount) * size(str(entity.dxf.name), depth)
+
+    inserts = drawing.modelspace().query("INSERT")
+    total = sum(weight(insert, 0) for insert in inserts)
+    if total > MAX_PARTS:
+        raise FormatError(
+            f"{file}: its blocks draw {total:,} parts, more than {MAX_PARTS:,}", "purge or explode"
+        )
+
+
+def _parts(one: Drawn, budget: Budget) -> Iterator[Drawn]:
     """An entity, or the parts of a block; a block on a layer of trees is one tree.
 
     Raises:
-        FormatError: Blocks within blocks draw too much.
+        FormatError: There are too many.
     """
     budget.spend(entities=1)
     if one.entity.dxftype() != "INSERT" or columns.layer_in(one.cad_layer) == "trees":
         yield one
         return
-    if depth == MAX_DEPTH:
-        raise FormatError(f"{budget.file}: block {one.id} holds itself", "explode it")
     copies = one.entity.multi_insert() if one.entity.mcount > 1 else [one.entity]
     number = 0
     for copy in copies:
@@ -219,7 +248,7 @@ def _parts(one: Drawn, budget: Budget, *, depth: int) -> Iterator[Drawn]:
             number += 1
             name = str(part.dxf.get("layer", "0"))
             here = Drawn(part, one.cad_layer if name == "0" else name, f"{one.id}.{number}")
-            yield from _parts(here, budget, depth=depth + 1)
+            yield from _parts(here, budget)
 
 
 def _said(entity: Any) -> dict[str, str]:
@@ -255,7 +284,7 @@ def _stem(one: Drawn, unit_m: float) -> list[Record]:
     spoken = float(said.get("crown_m", CROWN_M if said else "nan"))
     if said and abs(crown_m - spoken) <= SAME_M:
         crown_m = float(said.get("crown_m", "nan"))
-    height_m = float(entity.dxf.get("thickness", 0.0)) * unit_m
+    height_m = _figure(entity, "thickness") * unit_m
     record = {"id": one.id, **said, "crown_m": crown_m, "height_m": height_m or float("nan")}
     return [{**record, "geometry": shapely.Point(middle.x * unit_m, middle.y * unit_m)}]
 
@@ -296,15 +325,20 @@ def _measures(entity: Any, said: dict[str, str], layer: str, unit_m: float) -> d
     """Columns of a feature; what was changed in the drawing goes before the extended data."""
     row: dict[str, Any] = dict(said)
     if layer == "buildings":
-        drawn_m = float(entity.dxf.get("thickness", 0.0)) * unit_m
+        drawn_m = _figure(entity, "thickness") * unit_m
         spoken_m = float(said.get("height_m", float(said.get("floors", 0)) * STOREY_M))
         if drawn_m != 0 and abs(drawn_m - spoken_m) > SAME_M:
             row |= {"height_m": abs(drawn_m), "floors": None}
     if layer == "roads":
-        width_m = float(entity.dxf.get("const_width", 0.0)) * unit_m
+        width_m = _figure(entity, "const_width") * unit_m
         if width_m > 0 and abs(width_m - float(said.get("width_m", 0.0))) > SAME_M:
             row["width_m"] = width_m
     return row
+
+
+def _figure(entity: Any, name: str) -> float:
+    """A figure of an entity, 0 where it has none of this name."""
+    return float(entity.dxf.get(name)) if entity.dxf.hasattr(name) else 0.0
 
 
 def _records(strokes: list[Stroke], layer: str, say: Say) -> list[Record]:

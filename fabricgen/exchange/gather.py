@@ -1,7 +1,7 @@
 """Files of other people as plans: layers, columns and units by their many names, problems by id."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,7 +11,7 @@ import shapely
 
 from fabricgen.errors import InputError
 from fabricgen.exchange import columns
-from fabricgen.exchange.place import check_place, working_crs
+from fabricgen.exchange.place import check_place, level, spoken, working_crs
 from fabricgen.exchange.readers import read_tables
 from fabricgen.exchange.repair import (
     SAFE_SHARE,
@@ -19,11 +19,12 @@ from fabricgen.exchange.repair import (
     Say,
     clip,
     listed,
+    narrowed,
     once,
     part_overlaps,
     tidy,
 )
-from fabricgen.exchange.tables import Table
+from fabricgen.exchange.sorting import Piece, headers_of, plain_value, sort_out, texts
 from fabricgen.layout import MAX_HEIGHT_M
 from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, layer
 from fabricgen.surfaces import ROAD_KINDS, ROAD_WIDTH_M
@@ -32,28 +33,22 @@ GREEN_RANK = {"grass": 0, "shrub": 1, "tree": 2}  # as seen from above
 KIND = {"roads": "local", "green": "grass"}  # where a feature says none
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Features of one layer of a plan, as they stand in one layer of a file."""
-
-    layer: str
-    rows: gpd.GeoDataFrame
-    ids: np.ndarray  # (N,) texts
-    table: Table
-
-
-def gather(path: Path, say: Say) -> dict[str, Plan]:
+def gather(path: Path, say: Say, *, only: str | None = None) -> dict[str, Plan]:
     """The plans in a file or folder of any origin, by the names of their schemes.
 
     Args:
         path: Anything that `read_tables` reads.
         say: Hears what was changed, filled or left out, with ids.
+        only: A scheme; others are left where they are.
 
     Raises:
         FormatError: A file is not what its suffix says.
         InputError: What it holds cannot be told, lies nowhere, or has no site.
     """
-    pieces = [piece for table in read_tables(path, say) for piece in _pieces(table)]
+    pieces = sort_out(read_tables(path, say), say)
+    if only is not None:
+        pieces = [part for piece in pieces for part in _of_scheme(piece, only)]
+    pieces = [replace(piece, rows=level(piece.rows)) for piece in pieces]
     for piece in pieces:
         check_place(piece.rows, piece.ids, piece.layer)
     sites = [piece for piece in pieces if piece.layer == "site"]
@@ -71,69 +66,12 @@ def gather(path: Path, say: Say) -> dict[str, Plan]:
     return {name: _plan(name, tidied, crs, say=say) for name in schemes}
 
 
-def _pieces(table: Table) -> list[Piece]:
-    """A layer of a file by the layers of a plan that it holds.
-
-    Raises:
-        InputError: It cannot be told which.
-    """
-    headers = [str(name) for name in table.rows.columns if name != table.rows.geometry.name]
-    if table.rows.empty:
+def _of_scheme(piece: Piece, name: str) -> list[Piece]:
+    """The features of one scheme, and those of all."""
+    mine = np.array([said in ("", name) for said in _text(piece, "scheme")], dtype=bool)
+    if not mine.any():
         return []
-    own = columns.layer_of(table.name)
-    named = columns.find(headers, "layer", short=table.short)
-    values = pd.Series(_said(table.rows[named[0][0]]) if named else [], dtype=object)
-    layers = values.map(columns.layer_of)
-    known = ", ".join(columns.LAYER_NAMES)
-    if layers.notna().any():
-        for row in np.flatnonzero(layers.isna()):
-            name = _ids(table.rows, table)[row]
-            raise InputError(f"feature {name}: layer '{values.iloc[row]}'", f"give one of {known}")
-        parts = [(str(name), table.rows[(layers == name).to_numpy()]) for name in layers.unique()]
-    elif own or _guess(table, headers):
-        parts = [(own or _guess(table, headers), table.rows)]
-    else:
-        raise InputError(
-            f"layer {table.name}: it does not say what it holds",
-            f"name it, or its features in a column `layer`, {known}",
-        )
-    return [Piece(name, rows, _ids(rows, table), table) for name, rows in parts]
-
-
-def _guess(table: Table, headers: list[str]) -> str:
-    """The layer that columns give away: heights stand on buildings, widths along streets."""
-    dimensions = set(shapely.get_dimensions(table.rows.geometry.dropna().to_numpy()))
-
-    def has(*names: str) -> bool:
-        return any(columns.find(headers, name, short=table.short) for name in names)
-
-    if dimensions == {2} and has("height_m", "floors"):
-        return "buildings"
-    return "roads" if dimensions == {1} and has("kind", "width_m") else ""
-
-
-def _ids(rows: gpd.GeoDataFrame, table: Table) -> np.ndarray:
-    """Each feature's id, or its number in the file."""
-    own = columns.find([str(c) for c in rows.columns], "id", short=table.short)
-    ids = [str(index + 1) for index in rows.index]
-    if own:
-        ids = [one or number for number, one in zip(ids, _said(rows[own[0][0]]), strict=True)]
-    return np.array(ids, dtype=object)
-
-
-def _said(values: pd.Series) -> list[str]:
-    """Cells as texts, empty where nothing is said."""
-    return ["" if _blank(value) else _word(value) for value in values]
-
-
-def _blank(value: object) -> bool:
-    return bool(pd.isna(value)) or str(value).strip() == ""
-
-
-def _word(value: object) -> str:
-    """A value as text; a whole number without the decimals that a missing neighbor gives it."""
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return str(int(value) if whole else value).strip()
+    return [replace(piece, rows=piece.rows[mine], ids=piece.ids[mine])]
 
 
 def _tell_moves(pieces: Sequence[Piece], crs: str, say: Say) -> None:
@@ -141,7 +79,7 @@ def _tell_moves(pieces: Sequence[Piece], crs: str, say: Say) -> None:
     moved: dict[str, list[str]] = {}
     for piece in pieces:
         if piece.rows.crs != crs and piece.table.crs is None:
-            moved.setdefault(piece.rows.crs.to_string(), []).append(piece.layer)
+            moved.setdefault(spoken(piece.rows.crs), []).append(piece.layer)
     for source, layers in moved.items():
         say(f"{', '.join(dict.fromkeys(layers))}: brought from {source} to {crs}")
 
@@ -157,6 +95,7 @@ def _records(piece: Piece, say: Say) -> list[Record]:
     if "kind" in names:
         found["kind"] = _kinds(piece, say)
     if piece.layer == "roads":
+        found["guessed"] = np.isnan(found["width_m"])
         found["width_m"] = _widths(piece, found, say)
     if piece.layer == "buildings":
         found["use"] = ["" if use.lower() in ("yes", "building") else use for use in found["use"]]
@@ -171,15 +110,19 @@ def _records(piece: Piece, say: Say) -> list[Record]:
 
 
 def _columns(piece: Piece, name: str) -> list[tuple[pd.Series, str]]:
-    headers = [str(one) for one in piece.rows.columns if one != piece.rows.geometry.name]
-    found = columns.find(headers, name, short=piece.table.short)
-    return [(piece.rows[header], unit) for header, unit in found]
+    found = columns.find(headers_of(piece.rows), name, short=piece.table.short)
+    return [(_plain(piece.rows[header]), unit) for header, unit in found]
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Cells that are numbers or texts."""
+    return values if values.dtype.kind in "iuf" else values.map(plain_value)
 
 
 def _text(piece: Piece, name: str) -> list[str]:
     made = [""] * len(piece.rows)
     for values, _ in _columns(piece, name):
-        made = [old or new for old, new in zip(made, _said(values), strict=True)]
+        made = [old or new for old, new in zip(made, texts(values), strict=True)]
     return made
 
 
@@ -195,7 +138,7 @@ def _number(piece: Piece, name: str, say: Say) -> np.ndarray:
         made, odd = np.where(np.isnan(made), read, made), odd | unreadable
     odd &= np.isnan(made)
     if odd.any():
-        say(f"{piece.layer} {listed(piece.ids[odd])}: {name} is no number, left unknown")
+        say(f"{piece.layer} {listed(piece.ids[odd])}: {name} is no measure, left unknown")
     for row in np.flatnonzero((made < 0) | (made > MAX_HEIGHT_M)):
         raise InputError(
             f"{piece.layer} {piece.ids[row]}: {name} is {made[row]:g}",
@@ -254,9 +197,11 @@ def _plan(name: str, records: dict[str, list[Record]], crs: str, *, say: Say) ->
     site = sites[0] if len(sites) == 1 else shapely.MultiPolygon(sites)
     if not site.is_valid:
         site = shapely.union_all(sites)
-    tables = {}
+    tables: dict[str, gpd.GeoDataFrame] = {}
     for key in LAYERS:
         rows = clip(once(mine(key), key, say), key, site, say=say)
+        if key == "roads":
+            rows = narrowed(rows, tables["buildings"].geometry.to_numpy(), say)
         if key == "buildings":
             rows = part_overlaps(rows, key, rank=lambda _: 0, share=SAFE_SHARE, say=say)
             rows = [{**row, "footprint_m2": row["geometry"].area} for row in rows]

@@ -24,7 +24,7 @@ def write_geoparquet(plan: Plan, path: Path, *, scheme: str, meta: Mapping[str, 
         meta: Provenance, stored as JSON in the metadata of the file.
     """
     with atomic_file(Path(path)) as part:
-        _joined(plan, scheme).to_parquet(
+        joined(plan, scheme).to_parquet(
             part, index=False, schema_version="1.1.0", compression="zstd"
         )
         table = pyarrow.parquet.read_table(part)
@@ -32,7 +32,7 @@ def write_geoparquet(plan: Plan, path: Path, *, scheme: str, meta: Mapping[str, 
         pyarrow.parquet.write_table(table.replace_schema_metadata(stored), part, compression="zstd")
 
 
-def _joined(plan: Plan, scheme: str) -> gpd.GeoDataFrame:
+def joined(plan: Plan, scheme: str) -> gpd.GeoDataFrame:
     """The site and all layers as one table."""
     shapes, parts = [plan.site], [pd.DataFrame({"layer": ["site"]})]
     for name, columns in LAYERS.items():

@@ -28,7 +28,8 @@ NO_DATA = 255
 DECIMETER = 0.1
 SHARE_STEP = 1e-3  # of the bands of shares behind labels
 COLORED_BANDS = 2  # a TIFF of more has no place for a table of colors
-MAX_PIXELS = 8192 * 8192
+MAX_PIXELS = 4096 * 4096
+MOST_BANDS = len(SURFACES) + 3  # labels, height, site and shares
 MIN_PIXEL_M, MAX_PIXEL_M = 0.1, 100.0  # what a layout may have
 SUM_TOLERANCE = 1e-2  # rounding of shares in a file
 
@@ -61,8 +62,10 @@ def read_geotiff(path: Path) -> Raster:
         raise FormatError(f"{path.name}: no such file", "give the path of a GeoTIFF")
     try:
         with rasterio.open(path) as source:
-            frame = _frame(source, path.name)
             bands, floating = source.count, np.dtype(source.dtypes[0]).kind == "f"
+            if bands > MOST_BANDS:
+                raise _other_bands(path.name, bands, source.dtypes[0])
+            frame = _frame(source, path.name)
             grid = source.read(out_dtype=np.float32)  # (bands, rows, cols)
             scale = source.scales[1] if bands > 1 else 1.0
     except RasterioError as err:
@@ -75,8 +78,12 @@ def read_geotiff(path: Path) -> Raster:
         layout = _of_labels(grid, scale, frame.pixel_m, path.name, shares=grid[labels:])
         inside = _data(layout, path.name)
         return Raster(layout, frame, inside if labels == 2 else _site(grid[2], inside, path.name))
-    raise FormatError(
-        f"{path.name}: has {bands} bands of {source.dtypes[0]}",
+    raise _other_bands(path.name, bands, source.dtypes[0])
+
+
+def _other_bands(name: str, bands: int, kind: str) -> FormatError:
+    return FormatError(
+        f"{name}: has {bands} bands of {kind}",
         "give surface and height as integers, or eight shares and the height as floats",
     )
 

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, GeometryError
 
-from fabricgen.errors import FormatError, InputError
+from fabricgen.errors import FormatError, InputError, PlanError
 from fabricgen.exchange.styles import styles
 from fabricgen.files import atomic_file
 from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, check_plan, layer
@@ -89,6 +90,7 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
     Raises:
         FormatError: The file is no such GeoPackage.
         InputError: No scheme of that name, or several and none named.
+        PlanError: It has no site, or a text where a number belongs.
     """
     path = Path(path)
     names = scheme_names(path)
@@ -104,6 +106,8 @@ def read_scheme(path: Path, scheme: str | None) -> Plan:
         )
     crs = site.crs.to_string()
     shape = site.geometry[site["scheme"] == name].iloc[0]
+    if shape is None or shape.is_empty:
+        raise PlanError("its site has no polygon", "draw one in the layer `site`")
     if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1:
         shape = shape.geoms[0]
     return Plan(shape, crs, **{key: _one(read_layer(path, key), key, name, crs) for key in LAYERS})
@@ -127,16 +131,25 @@ def is_ours(path: Path) -> bool:
     Raises:
         FormatError: The file is no GeoPackage.
     """
-    site = _read_info(Path(path), "site")
-    layers = {str(name) for name, _ in pyogrio.list_layers(path)}
+    try:
+        site = _read_info(Path(path), "site")
+        layers = {str(name) for name, _ in _quietly(pyogrio.list_layers, path)}
+    except GeometryError:
+        return False  # a type that we do not write
     return site is not None and "scheme" in site["fields"] and layers >= set(LAYERS)
+
+
+def _quietly(read: Callable[..., Any], path: Path, **named: Any) -> Any:
+    """Asks GDAL without its warnings: they are told where the layers are read."""
+    with warnings.catch_warnings(action="ignore"):
+        return read(path, **named)
 
 
 def _read_info(path: Path, name: str) -> dict[str, Any] | None:
     if not path.is_file():
         raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
     try:
-        return pyogrio.read_info(path, layer=name)
+        return _quietly(pyogrio.read_info, path, layer=name)
     except DataLayerError:
         return None
     except DataSourceError as err:
@@ -236,4 +249,7 @@ def _one(table: gpd.GeoDataFrame, name: str, scheme: str, crs: str) -> gpd.GeoDa
     rows = table[table["scheme"] == scheme].to_dict("records")
     for row in rows:
         row.update({key: "" for key in TEXT_COLUMNS if key in row and pd.isna(row[key])})
-    return layer(name, crs, rows)
+    try:
+        return layer(name, crs, rows)
+    except (TypeError, ValueError) as err:
+        raise PlanError(f"{name}: {err}", "give numbers") from err

@@ -33,7 +33,7 @@ def read_plan(path: Path, *, scheme: str | None = None, on_remark: Say = log.war
     path = Path(path)
     _check_suffix(path, tuple(READERS))
     if _is_strict(path):
-        return _checked(read_scheme(path, scheme), path)
+        return _strict(path, scheme, on_remark)
     plans = _gathered(path, on_remark)
     if scheme is None and len(plans) > 1:
         raise InputError(f"{path.name} holds the schemes {', '.join(plans)}", "name one of them")
@@ -66,7 +66,7 @@ def read_drawn(path: Path, *, on_remark: Say = log.warning) -> dict[str, Plan | 
     names = scheme_names(path)
     if len(set(names)) != len(names):
         raise FormatError(f"{path.name}: two schemes share a name", "export the plans again")
-    return {name: _checked(read_scheme(path, name), path) for name in names}
+    return {name: _strict(path, name, on_remark) for name in names}
 
 
 def provenance_of(path: Path) -> dict[str, object]:
@@ -85,9 +85,18 @@ def _is_strict(path: Path) -> bool:
     return path.suffix.lower() == ".gpkg" and not path.is_dir() and is_ours(path)
 
 
-def _gathered(path: Path, on_remark: Say) -> dict[str, Plan]:
+def _strict(path: Path, scheme: str | None, on_remark: Say) -> Plan:
+    """A plan in our own columns as it stands; one that was edited is mended like any other."""
     try:
-        return gather(path, lambda remark: on_remark(f"{path.name}: {remark}"))
+        return _checked(read_scheme(path, scheme), path)
+    except PlanError:
+        name = scheme_names(path)[0] if scheme is None else scheme
+        return _checked(_gathered(path, on_remark, only=name)[name], path)
+
+
+def _gathered(path: Path, on_remark: Say, *, only: str | None = None) -> dict[str, Plan]:
+    try:
+        return gather(path, lambda remark: on_remark(f"{path.name}: {remark}"), only=only)
     except FormatError:
         raise  # says its file already
     except InputError as err:

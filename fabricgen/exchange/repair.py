@@ -18,6 +18,7 @@ NAMES = ("points", "lines", "polygons")
 SAFE_SHARE = 0.01  # of an area; a repair that changes more is left to the author
 NEAR_M = 0.05  # beyond the site, as in `check_plan`
 FAR_M = 10_000.0  # from the site: a wrong coordinate system, not a neighbor
+MIN_STREET_M = 1.0  # of a street that is narrowed to the houses beside it
 SHOWN = 5  # ids in a remark
 
 
@@ -47,7 +48,8 @@ def tidy(records: Iterable[Record], layer: str, say: Say) -> list[Record]:
             several ways.
     """
     seen: dict[str, list[str]] = {
-        "empty, left out": [], "Z and M dropped": [], "crossed itself, repaired": [],
+        "empty, left out": [], "Z and M dropped": [], "drawn as a closed line, filled": [],
+        "drawn as an area, its middle taken": [], "crossed itself, repaired": [],
         "in several parts, split": [],
     }  # fmt: skip
     made: list[Record] = []
@@ -61,6 +63,9 @@ def tidy(records: Iterable[Record], layer: str, say: Say) -> list[Record]:
             shape = shapely.force_2d(shape)
         if not np.isfinite(shapely.get_coordinates(shape)).all():
             raise InputError(f"{layer} {name}: a coordinate is no number", "redraw it")
+        shape, what = _fitted(shape, layer)
+        if what:
+            seen[what].append(name)
         if not shape.is_valid:
             shape = _mended(shape, f"{layer} {name}")
             seen["crossed itself, repaired"].append(name)
@@ -72,6 +77,20 @@ def tidy(records: Iterable[Record], layer: str, say: Say) -> list[Record]:
         made += _numbered(record, parts)
     tell(seen, layer, say)
     return made
+
+
+def _fitted(shape: BaseGeometry, layer: str) -> tuple[BaseGeometry, str]:
+    """A shape of the dimension that a layer wants where it can be had safely, and what was done."""
+    dimension = shapely.get_dimensions(shape)
+    if DIMENSION[layer] == 2 and dimension == 1:
+        lines = shapely.get_parts(shape)
+        if (shapely.get_num_points(lines) > 3).all() and shapely.is_closed(lines).all():
+            areas = [shapely.Polygon(line) for line in lines]
+            made = areas[0] if len(areas) == 1 else shapely.MultiPolygon(areas)
+            return made, "drawn as a closed line, filled"
+    if layer == "trees" and dimension == 2:
+        return shapely.centroid(shape), "drawn as an area, its middle taken"
+    return shape, ""
 
 
 def _is_dot(shape: BaseGeometry) -> bool:
@@ -170,6 +189,32 @@ def _pieces(shape: BaseGeometry, layer: str) -> list[BaseGeometry]:
         if (wanted == 2 and part.area > OVERLAP_M2) or (wanted == 1 and part.length > NEAR_M)
         or (wanted == 0 and not part.is_empty)
     ]  # fmt: skip
+
+
+def narrowed(records: Sequence[Record], houses: np.ndarray, say: Say) -> list[Record]:
+    """Streets whose width nobody gave, narrowed where a house stands in the usual one.
+
+    Args:
+        records: Center lines with `width_m`, and `guessed` where that is the usual one.
+        houses: Polygons.
+        say: Hears which were narrowed.
+    """
+    rows = [n for n, record in enumerate(records) if record["guessed"]]
+    if not len(houses) or not rows:
+        return list(records)
+    made, cut = list(records), []
+    lines = [records[n]["geometry"] for n in rows]
+    pairs, near_m = shapely.STRtree(houses).query_nearest(
+        lines, return_distance=True, all_matches=False
+    )
+    for line, distance_m in zip(pairs[0], near_m, strict=True):
+        record = records[rows[line]]
+        room_m = 2 * float(distance_m)
+        if MIN_STREET_M <= room_m < record["width_m"]:
+            made[rows[line]] = {**record, "width_m": room_m}
+            cut.append(record["id"])
+    tell({"narrowed, a house stands in the usual width": cut}, "roads", say)
+    return made
 
 
 def part_overlaps(

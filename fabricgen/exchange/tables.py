@@ -18,13 +18,15 @@ from shapely.errors import ShapelyError
 
 from fabricgen.errors import FormatError, one_line
 from fabricgen.exchange import columns
+from fabricgen.exchange.curves import curved
 from fabricgen.exchange.dbf import encoding_of
-from fabricgen.exchange.repair import Say
+from fabricgen.exchange.repair import Say, listed
 
 WGS84 = "EPSG:4326"
 MAX_JSON_BYTES = 200_000_000  # in memory it takes ten times as much
 MAX_PARQUET_BYTES = 2_000_000_000  # unpacked
 MAX_ROWS = 2_000_000  # of one layer
+SHOWN_SIGNS = 120  # of what GDAL says of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,8 @@ def of_geojson(document: dict[str, Any], path: Path) -> list[Table]:
     Raises:
         FormatError: It is no collection, is empty, or a feature or its `crs` cannot be read.
     """
+    if document.get("type") == "Feature":
+        document = {"type": "FeatureCollection", "features": [document]}
     if document.get("type") != "FeatureCollection" or not isinstance(
         document.get("features"), list
     ):
@@ -165,6 +169,10 @@ def of_gpkg(path: Path, say: Say) -> list[Table]:
         raise FormatError(
             f"{path.name}: is no GeoPackage, or is cut short", "export it again"
         ) from err
+    except GeometryError as err:  # GDAL's "any type, with M"
+        raise FormatError(
+            f"{path.name}: a layer of mixed types with M", "save it without M, or of one type"
+        ) from err
     spatial = [str(name) for name, geometry in layers if geometry is not None]
     if not spatial:
         raise FormatError(f"{path.name}: has no layer with geometry", "export it again")
@@ -172,6 +180,10 @@ def of_gpkg(path: Path, say: Say) -> list[Table]:
     tables = [Table(name, _layer(path, name, lambda one: told.setdefault(one))) for name in spatial]
     for remark in told:
         say(remark)
+    for name in spatial:
+        rows = curved(path, name)
+        if rows:
+            say(f"{name}, rows {listed(rows)}: curves drawn as short lines")
     return tables
 
 
@@ -205,8 +217,9 @@ def _layer(
     ) as err:  # fmt: skip
         what = f"layer {name}" if name else "it"
         fix = "keep its .shx, .dbf and .prj beside it" if path.suffix.lower() == ".shp" else ""
+        why = one_line(str(err)).replace(str(path), path.name)[:SHOWN_SIGNS].rstrip(".")
         raise FormatError(
-            f"{path.name}: {what} cannot be read, or is cut short", fix or "export it again"
+            f"{path.name}: {what} cannot be read, or is cut short ({why})", fix or "export it again"
         ) from err
     for warning in heard:
         if issubclass(warning.category, RuntimeWarning):

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 import torch
 
-from fabricgen.errors import FormatError, InputError, PlanError
+from fabricgen.errors import FormatError, InputError
 from fabricgen.exchange import read_drawn, read_geotiff, read_plan, write_geotiff, write_schemes
 from fabricgen.exchange.geotiff import read_back
 from fabricgen.layout import Frame, Layout, harden
@@ -213,7 +213,7 @@ def test_a_plan_that_breaks_its_contract_names_the_file(tmp_path, plan):
         ).fetchall():
             base.execute(f'DROP TRIGGER "{trigger[0]}"')
         base.execute("UPDATE buildings SET height_m = -2 WHERE id = 'b1'")
-    with pytest.raises(PlanError, match="one.gpkg: buildings b1: height -2.0 m; give a positive"):
+    with pytest.raises(InputError, match="one.gpkg: buildings b1: height_m is -2; give 0 to 1000"):
         read_plan(tmp_path / "one.gpkg")
 
 
