@@ -1,1 +1,18 @@
 """Many pieces of work at once: plans to be scored, blocks of a city to be designed."""
+
+from .engines import EngineSettings
+from .run import BatchSettings, Summary, score_many, score_parts
+from .sources import Part, find_files, list_parts
+from .write import write_plan_table
+
+__all__ = [
+    "BatchSettings",
+    "EngineSettings",
+    "Part",
+    "Summary",
+    "find_files",
+    "list_parts",
+    "score_many",
+    "score_parts",
+    "write_plan_table",
+]

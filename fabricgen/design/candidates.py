@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -43,6 +45,7 @@ from fabricgen.steps import OnStep, quiet
 from fabricgen.surfaces import BUILDING
 
 PIXEL_M = 1.0  # of the grid that a plan is drawn on; finer than steering needs
+FINEST_M, COARSEST_M = 0.25, 5.0
 MAX_PIXELS = 4096 * 4096
 ANGLE_DIGITS = 6  # of degrees: 5 micrometers on a plan of 300 m
 SAME_GRID_M = 1e-3  # corners of grids that are the same
@@ -62,6 +65,8 @@ class ScoreSettings:
     use_mix: dict[str, float] | None = None  # floor area by use; None: the region's
     before: str | None = None  # a plan or raster of what stands today
     measures: Measures = field(default_factory=Measures)  # of buildings, beside their shape
+    pixel_m: float = ranged(PIXEL_M, FINEST_M, COARSEST_M)  # of the grid that plans are drawn on
+    sunlight: Literal["careful", "quick", "off"] = "careful"  # sun on walls, sky over crowns
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +177,11 @@ def score_files(
     if settings.region != "auto":
         carbon.region(settings.region)  # a misspelt name is told before any work
     before = None if settings.before is None else read_before(Path(settings.before))
-    candidates = read_candidates(paths)
+    candidates = read_candidates(paths, pixel_m=settings.pixel_m)
     found = []
     for number, candidate in enumerate(candidates):
         on_step(number, len(candidates), candidate.name)
-        name, reason = settings.region, "asked for"
-        if name == "auto":
-            located = carbon.locate(*candidate.lon_lat)
-            name, reason = located.name, located.reason
+        name, reason = region_of(candidate, settings)
         if name not in regions:
             regions[name] = with_factors(carbon.region(name), own)
         found.append(
@@ -189,7 +191,23 @@ def score_files(
     return order(found)
 
 
-def read_candidates(paths: Iterable[Path]) -> list[Candidate]:
+def region_of(candidate: Candidate, settings: ScoreSettings) -> tuple[str, str]:
+    """Name of the carbon region in which a candidate counts, and why."""
+    if settings.region != "auto":
+        return settings.region, "asked for"
+    located = carbon.locate(*candidate.lon_lat)
+    return located.name, located.reason
+
+
+def sun_over(candidate: Candidate, settings: ScoreSettings) -> Sunlight | None:
+    """How sun and sky are read where a candidate lies; None where they are not."""
+    if settings.sunlight == "off":
+        return None
+    quick = settings.sunlight == "quick"
+    return Sunlight(candidate.lon_lat[1], candidate.frame.angle_deg, quick)
+
+
+def read_candidates(paths: Iterable[Path], *, pixel_m: float = PIXEL_M) -> list[Candidate]:
     """Everything drawn in some files, drawn on grids, each with a name of its own."""
     found: list[Candidate] = []
     taken: set[str] = set()
@@ -200,7 +218,7 @@ def read_candidates(paths: Iterable[Path]) -> list[Candidate]:
             name = _free(safe_name(plain), taken)
             taken.add(name.lower())
             try:
-                found.append(candidate_of(thing, name=name, file=path.name))
+                found.append(candidate_of(thing, name=name, file=path.name, pixel_m=pixel_m))
             except InputError as err:
                 raise type(err)(f"{path.name}: {err.problem}", err.fix) from err
     return found
@@ -213,8 +231,10 @@ def _free(name: str, taken: set[str]) -> str:
     return next(f"{name}-{n}" for n in range(2, 10_000) if f"{name}-{n}".lower() not in taken)
 
 
-def candidate_of(thing: Plan | Raster, *, name: str, file: str) -> Candidate:
-    """A plan or a raster on the grid on which it is counted.
+def candidate_of(
+    thing: Plan | Raster, *, name: str, file: str, pixel_m: float = PIXEL_M
+) -> Candidate:
+    """A plan on a grid of such pixels, or a raster on its own, as it is counted.
 
     Raises:
         InputError: Its site is too large for one grid.
@@ -224,19 +244,24 @@ def candidate_of(thing: Plan | Raster, *, name: str, file: str) -> Candidate:
         place = thing.frame.to_world(*where)
         lon_lat = _degrees(thing.frame.crs, *place)
         return Candidate(name, file, thing.layout, thing.frame, thing.inside, None, lon_lat)
-    frame = frame_of(thing)
-    drawn = rasterize(_with_storeys(thing), frame)
+    frame = frame_of(thing, pixel_m=pixel_m)
+    drawn = rasterize(with_storeys(thing), frame)
     middle = thing.site.centroid
     lon_lat = _degrees(thing.crs, middle.x, middle.y)
     return Candidate(name, file, drawn, frame, drawn.allowed > 0, thing, lon_lat)
 
 
 def _degrees(crs: str, x_m: float, y_m: float) -> tuple[float, float]:
-    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(x_m, y_m)
+    lon, lat = _to_degrees(crs).transform(x_m, y_m)
     return float(lon), float(lat)
 
 
-def frame_of(plan: Plan) -> Frame:
+@lru_cache(maxsize=16)
+def _to_degrees(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, 4326, always_xy=True)
+
+
+def frame_of(plan: Plan, *, pixel_m: float = PIXEL_M) -> Frame:
     """A grid along the plan's walls that holds its site and a little around.
 
     Raises:
@@ -246,7 +271,7 @@ def frame_of(plan: Plan) -> Frame:
     # Rounded: coordinates that went through degrees and back must find the same grid, and a turn
     # by 1e-10 degrees about the far origin moves it by a hundredth of a millimeter.
     angle_deg = round(edge_angle_deg(walls if len(walls) else plan.site), ANGLE_DIGITS)
-    turned = Frame(plan.crs, 0.0, 0.0, angle_deg, PIXEL_M, 1, 1)
+    turned = Frame(plan.crs, 0.0, 0.0, angle_deg, pixel_m, 1, 1)
     xy = shapely.get_coordinates(plan.site)
     row, col = turned.from_world(xy[:, 0], xy[:, 1])
     top, left = math.floor(row.min()) - MARGIN_PX, math.floor(col.min()) - MARGIN_PX
@@ -255,10 +280,10 @@ def frame_of(plan: Plan) -> Frame:
     if rows * cols > MAX_PIXELS:
         raise InputError(f"a plan of {rows} x {cols} pixels", "cut the site into parts")
     x_m, y_m = turned.to_world(top, left)
-    return Frame(plan.crs, float(x_m), float(y_m), angle_deg, PIXEL_M, rows, cols)
+    return Frame(plan.crs, float(x_m), float(y_m), angle_deg, pixel_m, rows, cols)
 
 
-def _with_storeys(plan: Plan) -> Plan:
+def with_storeys(plan: Plan) -> Plan:
     """Heights from the floors where a plan gives those alone."""
     table = plan.buildings
     if not (table["height_m"].isna() & table["floors"].notna()).any():
@@ -279,7 +304,7 @@ def read_before(path: Path) -> Plan | Raster:
     return next(iter(drawn.values()))
 
 
-def _on_grid(before: Plan | Raster | None, candidate: Candidate) -> Layout | None:
+def on_grid(before: Plan | Raster | None, candidate: Candidate) -> Layout | None:
     """The state before on a candidate's grid.
 
     Raises:
@@ -291,7 +316,7 @@ def _on_grid(before: Plan | Raster | None, candidate: Candidate) -> Layout | Non
     if isinstance(before, Plan):
         if before.crs != frame.crs:
             raise InputError(f"what stands today is in {before.crs}", f"bring it to {frame.crs}")
-        return rasterize(_with_storeys(before), frame)
+        return rasterize(with_storeys(before), frame)
     apart = np.abs(np.subtract(before.frame.affine(), frame.affine())).max()
     same = (before.frame.rows, before.frame.cols) == (frame.rows, frame.cols)
     if before.frame.crs != frame.crs or not same or apart > SAME_GRID_M:
@@ -312,28 +337,24 @@ def judge(
 ) -> Scored:
     """Counts one candidate: ledger with draws, tornado, hardening gap, range over heights."""
     options = {
-        "region": region, "inside": candidate.inside, "context": _on_grid(before, candidate),
+        "region": region, "inside": candidate.inside, "context": on_grid(before, candidate),
         "use_mix": settings.use_mix, "measures": settings.measures,
-        "sunlight": Sunlight(candidate.lon_lat[1], candidate.frame.angle_deg),
+        "sunlight": sun_over(candidate, settings),
     }  # fmt: skip
     more = {"horizon_years": settings.horizon_years, "year": settings.year}
-    layout, heights_m, share = _fill(candidate, region)
+    layout, heights_m, share = fill_heights(candidate, region)
     ledger = carbon.evaluate(layout, draws=settings.draws, **options, **more)
     heights = None
     if share > 0:
         nets = []
         for height_m in (heights_m[0], heights_m[2]):
-            other = _filled(candidate, height_m)
+            other = with_height(candidate, height_m)
             counted = carbon.evaluate(other, **options, **more)
             nets.append((float(counted.net_kgco2e_per_year), float(counted.gross_floor_area_m2)))
         (low, low_m2), (high, high_m2) = nets
         per_floor = (low / max(low_m2, 1.0), high / max(high_m2, 1.0))
         heights = Heights(share, *heights_m, low, high, *per_floor)
-    if candidate.plan is not None and share == 0:
-        indicators = of_plan(_with_storeys(candidate.plan))
-    else:
-        measured = of_layout(layout, candidate.inside)
-        indicators = {name: float(value) for name, value in measured.items()}
+    indicators = form_of(candidate, layout, unknown_share=share)
     indicators |= green_indicators(layout, candidate.inside, ledger, region=region)
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
     return Scored(
@@ -348,7 +369,17 @@ def judge(
     )
 
 
-def _fill(candidate: Candidate, region: Region) -> tuple[Layout, tuple[float, float, float], float]:
+def form_of(candidate: Candidate, layout: Layout, *, unknown_share: float) -> dict[str, float]:
+    """Indicators of form: of the plan where all its heights are known, else of the layout."""
+    if candidate.plan is not None and unknown_share == 0:
+        return of_plan(with_storeys(candidate.plan))
+    measured = of_layout(layout, candidate.inside)
+    return {name: float(value) for name, value in measured.items()}
+
+
+def fill_heights(
+    candidate: Candidate, region: Region
+) -> tuple[Layout, tuple[float, float, float], float]:
     """A layout whose buildings all have heights, the plausible ones, and the share that had none.
 
     The central height is the mean of the known ones, or the factor's where none is.
@@ -364,10 +395,11 @@ def _fill(candidate: Candidate, region: Region) -> tuple[Layout, tuple[float, fl
     plausible = (default.low, round(central, 1), default.high)
     if share <= SHARE_TOLERANCE:
         return layout, plausible, 0.0
-    return _filled(candidate, plausible[1]), plausible, share
+    return with_height(candidate, plausible[1]), plausible, share
 
 
-def _filled(candidate: Candidate, height_m: float) -> Layout:
+def with_height(candidate: Candidate, height_m: float) -> Layout:
+    """The layout with this height for buildings that have none."""
     layout = candidate.layout
     missing = (layout.cover[:, BUILDING] > SHARE_TOLERANCE) & ~layout.height_known
     height = torch.where(missing, torch.full_like(layout.height_m, height_m), layout.height_m)

@@ -30,13 +30,21 @@ DESIGN_RAIN_MM = 50.0
 def green_indicators(
     layout: Layout, inside: torch.Tensor, ledger: Ledger, *, region: str | Region
 ) -> dict[str, float]:
-    """Indicators of one plan beyond those of a brief, units in their names.
+    """Indicators of one plan beyond those of a brief; arguments as in `green_of_layouts`."""
+    found = green_of_layouts(layout, inside, ledger, region=region)
+    return {name: float(value[0].detach()) for name, value in found.items()}
+
+
+def green_of_layouts(
+    layout: Layout, inside: torch.Tensor, ledger: Ledger, *, region: str | Region
+) -> dict[str, torch.Tensor]:
+    """Indicators of plans beyond those of a brief, (B,) each, units in their names.
 
     Args:
-        layout: The plan drawn in its surroundings, (1, 8, H, W), every surface known inside.
-        inside: The site, (1, H, W) bool.
-        ledger: Its carbon.
-        region: Where it stands; picks floor area per person, and own values of any weight.
+        layout: Plans drawn in their surroundings, (B, 8, H, W), every surface known inside.
+        inside: The sites, (B, H, W) bool.
+        ledger: Their carbon.
+        region: Where they stand; picks floor area per person, and own values of any weight.
 
     Returns:
         The City CQ five, `urban_greening_factor`, `runoff_50mm_share` of a rain of that depth,
@@ -50,7 +58,7 @@ def green_indicators(
     leaves = {name: read(row)[0] for name, row in LEAF_AREA_FACTORS.items()}
     homes_m2 = preset.use_mix.get("residential", 0.0) * ledger.gross_floor_area_m2
     sky = sky_view_factor(cover[:, BUILDING] * layout.height_m, layout.pixel_m)
-    found = {
+    return {
         **city_cq(
             layout,
             inside,
@@ -64,7 +72,6 @@ def green_indicators(
             layout, inside, residents=homes_m2 / read("living_space")[0], leaf_area_index=leaves
         ),
     }
-    return {name: float(value[0].detach()) for name, value in found.items()}
 
 
 def _mortality(ledger: Ledger) -> torch.Tensor:

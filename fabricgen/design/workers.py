@@ -86,6 +86,37 @@ def share(
     return [finished[index] for index in range(len(items))]
 
 
+def stream(
+    function: Callable[..., Any], items: Sequence[Any], *, workers: int
+) -> Iterator[tuple[int, Any]]:
+    """`function` of each item in helper processes alone, the answers as they come.
+
+    Args:
+        function: Of one item and a listener `OnStep`; a plain function, found by its name.
+        items: Can be pickled, as can the answers.
+        workers: Helper processes.
+
+    Yields:
+        The place of an item and its answer.
+
+    Raises:
+        ResourceError: A helper was ended from outside, say for want of memory.
+    """
+    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index in range(len(items)):
+        todo.put(index)
+    post: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
+    with _helpers(min(workers, len(items)), partial(_feed, function, items, todo, post)):
+        left = len(items)
+        while left:
+            index, kind, content = post.get()
+            if kind == ERROR:
+                raise content
+            if kind == ANSWER:
+                left -= 1
+                yield index, content
+
+
 class _News:
     """What helpers report, kept until this thread has time for it."""
 
