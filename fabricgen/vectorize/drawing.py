@@ -102,10 +102,10 @@ def vectorize(
         frame.crs,
         buildings=_building_layer(footprints, frame, settings),
         roads=roads,
-        paved=_patch_layer("paved", paved, frame),
-        water=_patch_layer("water", water, frame),
-        green=_patch_layer("green", green, frame),
-        trees=_tree_layer(trees, frame),
+        paved=patch_layer("paved", paved, frame),
+        water=patch_layer("water", water, frame),
+        green=patch_layer("green", green, frame),
+        trees=tree_layer(trees, frame),
     )
 
 
@@ -235,9 +235,8 @@ def _building_layer(
     return layer("buildings", frame.crs, rows)
 
 
-def _patch_layer(
-    name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame
-) -> gpd.GeoDataFrame:
+def patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame) -> gpd.GeoDataFrame:
+    """Patches of frame coordinates with their kinds as a layer of the plan."""
     turned = [
         (part, kind)
         for shape, kind in shapes
@@ -251,7 +250,8 @@ def _patch_layer(
     return layer(name, frame.crs, rows)
 
 
-def _tree_layer(trees: Trees, frame: Frame) -> gpd.GeoDataFrame:
+def tree_layer(trees: Trees, frame: Frame) -> gpd.GeoDataFrame:
+    """Trees of frame coordinates as the plan layer `trees`."""
     places = _xy(trees.place, frame) if len(trees.place) else np.zeros((0, 2))
     rows = [
         {

@@ -75,9 +75,29 @@ def patches(
         free: Ground that no wall or street covers, in frame coordinates.
         settings: What counts as a patch.
     """
+    lines = [_smooth(arc, labels, pixel_m) for arc in arcs(labels, pixel_m)]
+    return fill(lines, labels, pixel_m, free=free, settings=settings)
+
+
+def fill(
+    lines: list[LineString],
+    labels: np.ndarray,
+    pixel_m: float,
+    *,
+    free: BaseGeometry,
+    settings: DrawSettings,
+) -> dict[int, list[Polygon]]:
+    """Disjoint polygons per surface between lines that part surfaces.
+
+    Args:
+        lines: All lines between two surfaces, in frame coordinates.
+        labels: Ground surface of each pixel, (H, W).
+        pixel_m: Edge of a pixel.
+        free: Ground that no wall or street covers, in frame coordinates.
+        settings: What counts as a patch.
+    """
     if free.is_empty:
         return {}
-    lines = [_smooth(arc, labels, pixel_m) for arc in _arcs(labels, pixel_m)]
     inside = shapely.union_all([line for line in lines if line.intersects(free)])
     linework = shapely.union_all([inside, free.boundary])
     faces = np.array(shapely.get_parts(shapely.polygonize([linework])), dtype=object)
@@ -151,7 +171,7 @@ def _merge_specks(labels: np.ndarray, free: np.ndarray, pixels: int) -> np.ndarr
     return _fill(labels, sure) if sure.any() else labels
 
 
-def _arcs(labels: np.ndarray, pixel_m: float) -> list[LineString]:
+def arcs(labels: np.ndarray, pixel_m: float) -> list[LineString]:
     """Lines between surfaces, each from one meeting of three to the next."""
     rings = [ring for shape, _ in raster_shapes(labels) for ring in shape["coordinates"]]
     lines = shapely.union_all([LineString(np.asarray(ring) * pixel_m) for ring in rings])

@@ -1,0 +1,153 @@
+"""Ground of a layout as patches, their lines drawn between pixels where the shares say so.
+
+Two surfaces meet where their shares are equal, which lies between pixels more often than along
+them: each point of the pixels' stairs moves there, along the slope of the difference. Then the
+lines lose the wiggles that are left. All are drawn once, so patches on either side share them;
+walls, streets and the site's edge cut them last.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from scipy import ndimage
+from shapely.geometry import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from fabricgen.layout import Layout
+from fabricgen.surfaces import BARE, GROUND, PAVED, ROAD, TREE
+from fabricgen.vectorize.ground import arcs, fill
+from fabricgen.vectorize.settings import DrawSettings
+
+FINE_M = 1.0  # pixels are split to about this before they are labelled
+SURE_SHARE = 0.15  # of open ground in a pixel, below which its neighbors tell what it is
+WIGGLE_PX = 0.4  # what lines of fine pixels lose
+MOST_PX = 1.0  # that a point of a line moves
+MOVES = 2
+SEAM_PX = 0.25  # spacing of points along stairs
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Shares of the ground on a finer grid.
+
+    Attributes:
+        share: Of each surface of `GROUND` where no building stands, (6, H, W), summing to 1.
+        pixel_m: Edge of a fine pixel.
+    """
+
+    share: np.ndarray
+    pixel_m: float
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The largest share, (H, W) uint8."""
+        return np.array(GROUND, dtype=np.uint8)[self.share.argmax(axis=0)]
+
+
+def ground_of(layout: Layout) -> Ground:
+    """What lies between buildings; carriageways that no center line covers count as paved.
+
+    Args:
+        layout: Surface shares, (1, 8, H, W).
+    """
+    cover = layout.cover[0].numpy().astype(np.float64)
+    share = cover[list(GROUND)]
+    share[GROUND.index(PAVED)] += cover[ROAD]
+    share[GROUND.index(BARE)] += np.clip(1 - cover.sum(axis=0), 0, 1)  # what nobody knows
+    total = share.sum(axis=0)
+    rows, cols = ndimage.distance_transform_edt(
+        total < SURE_SHARE, return_distances=False, return_indices=True
+    )
+    share = share[:, rows, cols] / np.maximum(total[rows, cols], 1e-9)
+    times = max(1, round(layout.pixel_m / FINE_M))
+    fine = ndimage.zoom(share, (1, times, times), order=1, grid_mode=True, mode="nearest")
+    return Ground(fine, layout.pixel_m / times)
+
+
+def patches_of(
+    ground: Ground, labels: np.ndarray, free: BaseGeometry, settings: DrawSettings
+) -> dict[int, list[Polygon]]:
+    """Disjoint polygons per surface that together fill the free ground.
+
+    Args:
+        ground: Shares of the ground.
+        labels: Surface of each fine pixel, (H, W); that of the shares, or changed by the caller.
+        free: Ground that no wall or street covers, in frame coordinates.
+        settings: What counts as a patch.
+    """
+    field = {s: ndimage.gaussian_filter(ground.share[k], 0.5) for k, s in enumerate(GROUND)}
+    lines = [_settled(arc, labels, field) for arc in arcs(labels, 1.0)]
+    lines = [shapely.transform(line, lambda xy: xy * ground.pixel_m) for line in lines]
+    return fill(lines, labels, ground.pixel_m, free=free, settings=settings)
+
+
+def _settled(arc: LineString, labels: np.ndarray, field: dict[int, np.ndarray]) -> LineString:
+    """A line between two surfaces where both have the same share; its ends stay."""
+    one, other = _sides(arc, labels)
+    points = shapely.get_coordinates(shapely.segmentize(arc, SEAM_PX * 2))
+    if one != other and len(points) > 2:
+        apart = field[one] - field[other]
+        down, across = np.gradient(apart)
+        start = points.copy()
+        for _ in range(MOVES):
+            at = points[:, ::-1].T - 0.5
+            value, gy, gx = (
+                ndimage.map_coordinates(plane, at, order=1, mode="nearest")
+                for plane in (apart, down, across)
+            )
+            steep = np.maximum(gx**2 + gy**2, 0.02)
+            points = points - (value / steep)[:, None] * np.stack([gx, gy], axis=1)
+            moved = points - start
+            far = np.maximum(np.hypot(*moved.T) / MOST_PX, 1.0)
+            points = start + moved / far[:, None]
+        points = ndimage.uniform_filter1d(points, 3, axis=0, mode="nearest")
+        if arc.is_ring:
+            points[-1] = points[0]
+        else:
+            points[0], points[-1] = start[0], start[-1]
+    line = LineString(points).simplify(WIGGLE_PX)
+    return line if line.is_simple else arc
+
+
+def _sides(arc: LineString, labels: np.ndarray) -> tuple[int, int]:
+    """The surfaces left and right of the first step of an arc."""
+    (x0, y0), (x1, y1) = arc.coords[0], arc.coords[1]
+    size = np.hypot(x1 - x0, y1 - y0)
+    step = np.array([x1 - x0, y1 - y0]) / size * 0.5
+    place = np.array([x0, y0]) + step
+    found = []
+    for side in ((-step[1], step[0]), (step[1], -step[0])):
+        col, row = np.floor(place + side).astype(int)
+        row, col = np.clip(row, 0, labels.shape[0] - 1), np.clip(col, 0, labels.shape[1] - 1)
+        found.append(int(labels[row, col]))
+    return found[0], found[1]
+
+
+def tree_places(
+    labels: np.ndarray, pixel_m: float, *, least_m2: float, most_m2: float, round_share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groves that are one crown each.
+
+    Args:
+        labels: Surface of each pixel, (H, W).
+        pixel_m: Edge of a pixel.
+        least_m2: Smallest crown.
+        most_m2: Largest one.
+        round_share: Share of the disc around its middle, of the same area, that a crown fills.
+
+    Returns:
+        Stems (N, 2) in frame coordinates, crown diameters (N,) in meters, and their pixels, (H, W).
+    """
+    number, count = ndimage.label(labels == TREE, np.ones((3, 3)))
+    index = np.arange(1, count + 1)
+    area = np.bincount(number.ravel(), minlength=count + 1)[1:] * pixel_m**2
+    middle = np.array(ndimage.center_of_mass(labels == TREE, number, index)).reshape(-1, 2)
+    rows, cols = np.nonzero(number)
+    owner = number[rows, cols] - 1
+    away = np.hypot(rows - middle[owner, 0], cols - middle[owner, 1]) * pixel_m
+    radius = np.sqrt(area / np.pi)
+    inside = np.bincount(owner, away <= radius[owner] + pixel_m / 2, count) * pixel_m**2
+    single = (area >= least_m2) & (area <= most_m2) & (inside >= round_share * area)
+    where = np.isin(number, index[single])
+    return (middle[single][:, ::-1] + 0.5) * pixel_m, 2 * radius[single], where
