@@ -172,7 +172,7 @@ def road_area(plan: Plan, *, paths: bool = False) -> BaseGeometry:
 
 def areas_of(shape: BaseGeometry) -> BaseGeometry:
     """The polygons of a geometry, without the lines that a touch leaves and that GEOS trips on."""
-    if shape.geom_type != "GeometryCollection":
+    if shape.geom_type in ("Polygon", "MultiPolygon"):
         return shape
     pieces = shapely.get_parts(shape)
     return shapely.union_all(pieces[shapely.get_dimensions(pieces) == 2])

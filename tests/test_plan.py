@@ -276,3 +276,13 @@ def test_degrees_and_missing_columns_are_refused(plan):
 def test_an_unknown_height_and_a_building_on_a_path_pass(plan):
     rows = [building(height_m=None, geometry=at(65, 100, 75, 110))]
     assert pd.isna(check_plan(plan_of(**(ROWS | {"buildings": rows}))).buildings["height_m"][0])
+
+
+def test_areas_of_a_touch_are_none():
+    from shapely.geometry import LineString, MultiLineString
+
+    from fabricgen.plan import areas_of
+
+    line = LineString([(0, 0), (1, 0)])
+    assert areas_of(MultiLineString([line])).is_empty
+    assert areas_of(shapely.union_all([line, shapely.box(2, 0, 3, 1)])).area == 1

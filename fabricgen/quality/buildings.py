@@ -18,6 +18,7 @@ SIMPLER_M = 0.5  # outlines are simplified by this before corners and walls are 
 NEIGHBORS = 3
 JOINED_M = 0.5
 FRONT_M = 1.5  # a facade this much farther from the street than the nearest point is the front too
+LONG_SHARE = 0.98  # of the longest wall of a building
 LINE_M = 1.0  # two wall lines this near are one
 PARALLEL = 0.996  # cosine of 5 degrees
 TOUCH_M = 0.1  # a facade this near to hard ground stands on it
@@ -157,7 +158,8 @@ def _toward_street(drawn: Drawn) -> np.ndarray:
     lines = shapely.shortest_line(middle[owner], drawn.carriageway[street])
     xy = shapely.get_coordinates(lines).reshape(-1, 2, 2)
     way = xy[:, 1] - xy[:, 0]
-    angle[owner] = np.where(_length(way) > 0, np.arctan2(way[:, 1], way[:, 0]), NAN)
+    # From the middle of a carriageway no way leads to it.
+    angle[owner] = np.where(_length(way) > TOUCH_M, np.arctan2(way[:, 1], way[:, 0]), NAN)
     return angle
 
 
@@ -174,19 +176,36 @@ def _front(to_street_m: np.ndarray, owner: np.ndarray) -> float:
 
 
 def _collinear(start: np.ndarray, end: np.ndarray, owner: np.ndarray, near: np.ndarray) -> float:
-    """Share of buildings whose longest wall continues that of a neighbor."""
+    """Share of buildings whose longest wall continues that of a neighbor.
+
+    Walls hardly shorter than the longest count as well: of a box both long walls do.
+    """
     if len(near) < 2:
         return NAN
-    order = np.lexsort((_length(end - start), owner))
-    longest = order[np.flatnonzero(np.diff(owner[order], append=-1))]  # (N,), last of each owner
-    begin, way = start[longest], end[longest] - start[longest]
-    way = way / np.maximum(_length(way), 1e-9)[:, None]
-    middle = (start[longest] + end[longest]) / 2
-    apart = middle[near] - begin[:, None]  # (N, 3, 2)
-    off_m = np.abs(apart[..., 0] * way[:, None, 1] - apart[..., 1] * way[:, None, 0])
-    parallel = np.abs((way[near] * way[:, None]).sum(axis=-1))
-    met = (off_m <= LINE_M) & (parallel > PARALLEL) & (near >= 0)
-    return float(met.any(axis=1).mean())
+    length_m = _length(end - start)
+    longest = np.zeros(len(near))
+    np.maximum.at(longest, owner, length_m)
+    long = np.flatnonzero(length_m >= LONG_SHARE * longest[owner])
+    start, end, owner = start[long], end[long], owner[long]
+    way = (end - start) / np.maximum(length_m[long], 1e-9)[:, None]
+    middle = (start + end) / 2
+
+    # Every long wall against every long wall of the three neighbors.
+    first, count = (
+        np.searchsorted(owner, np.arange(len(near))),
+        np.bincount(owner, minlength=len(near)),
+    )
+    wall, other = np.repeat(np.arange(len(owner)), NEIGHBORS), near[owner].ravel()
+    wall, other = wall[other >= 0], other[other >= 0]
+    many = count[other]
+    step = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+    wall, facing = np.repeat(wall, many), np.repeat(first[other], many) + step
+    apart = middle[facing] - start[wall]
+    off_m = np.abs(apart[:, 0] * way[wall, 1] - apart[:, 1] * way[wall, 0])
+    parallel = np.abs((way[facing] * way[wall]).sum(axis=1))
+    met = np.zeros(len(near), bool)
+    met[owner[wall[(off_m <= LINE_M) & (parallel > PARALLEL)]]] = True
+    return float(met.mean())
 
 
 def _median(values: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from scipy.stats import wasserstein_distance
 from fabricgen.errors import FormatError, SettingsError
 from fabricgen.files import atomic_file
 
-LEAST_ROWS = 8  # of a descriptor on either side
+LEAST_ROWS = 16  # of a descriptor on either side
 MOST_MISSING = 0.2  # a column with more missing is no axis of a vector
 NEAREST = 5
 HALVES = 200
@@ -43,7 +43,7 @@ def w1_by_key(
         sd: Spread of each column, (K,), where it is not that of `real`.
 
     Returns:
-        By key, without those of which fewer than 8 rows are known on a side, or that do not vary.
+        By key, without those of which fewer than 16 rows are known on a side, or that do not vary.
     """
     moved = {}
     for n, key in enumerate(keys):

@@ -89,10 +89,15 @@ def morphology(found: Set, real: Set, scaler: Scaler) -> Figures:
     known = (~np.isnan(a)).sum(axis=0)
     by_key = {
         f"morphology.w1.{key}": figure(moved[key], np.nan, known[NAMES.index(key)], "sd")
+        | {"mean": _mean(found, key), "mean_real": _mean(real, key)}
         for key in NAMES
         if key in moved
     }
     return {k: v for k, v in figures.items() if np.isfinite(v["value"])} | by_key
+
+
+def _mean(plans: Set, key: str) -> float:
+    return float(np.nanmean(column(plans.rows, key)))
 
 
 def told_apart(found: Set, real: Set) -> Figures:

@@ -86,7 +86,11 @@ def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 def descriptor_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """How far each descriptor moved, the farthest over its floor first."""
     keys = [f"morphology.w1.{key}" for key in KEYS if f"morphology.w1.{key}" in metrics]
-    rows = [_row(metrics, key, key.removeprefix("morphology.w1.")) for key in keys]
+    rows = [
+        _row(metrics, key, key.removeprefix("morphology.w1."))
+        | {name: f"{metrics[key][name]:.3g}" for name in ("mean", "mean_real")}
+        for key in keys
+    ]
     return sorted(rows, key=lambda row: row["over"], reverse=True)
 
 

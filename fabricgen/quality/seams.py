@@ -103,11 +103,12 @@ def _share(mask: np.ndarray, run: np.ndarray) -> float:
 
 
 def _apart(run: np.ndarray, entries: list[np.ndarray], around: int) -> list[float]:
-    """Distance along the ring from the middle of a run to that of its nearest entry."""
-    if not entries:
+    """Distance along the ring from the middle of a run to that of the nearest entry beside it."""
+    reach = np.unique((run[:, None] + np.arange(-WIDER_M, WIDER_M + 1)) % around)
+    met = [_middle(entry, around) for entry in entries if np.isin(entry, reach).any()]
+    if not met:  # the entry is wide enough to be a street along the outline
         return []
-    middle = [_middle(entry, around) for entry in entries]
-    off = np.abs((np.array(middle) - _middle(run, around) + around / 2) % around - around / 2)
+    off = np.abs((np.array(met) - _middle(run, around) + around / 2) % around - around / 2)
     return [float(off.min())]
 
 
