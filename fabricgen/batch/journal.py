@@ -112,22 +112,23 @@ def _check_same(folder: Path, stored: Mapping[str, Any], card: Mapping[str, Any]
     Raises:
         InputError: Names the first thing that differs.
     """
-    for name in dict.fromkeys((*stored, *card)):
-        old, new = stored.get(name), card.get(name)
-        if old == new:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            name, old, new = next(
-                (key, old.get(key), new.get(key))
-                for key in dict.fromkeys((*old, *new))
-                if old.get(key) != new.get(key)
-            )
-        what = f"{name} was {old}, not {new}" if name != "inputs" else "its inputs differ"
-        raise InputError(
-            f"{folder.name}: holds a run of other {'plans' if name == 'inputs' else 'settings'} "
-            f"({what})",
-            "repeat its command to go on, or choose another --out",
-        )
+    fix = "repeat its command to go on, or choose another --out"
+    if stored.get("inputs") != card["inputs"]:
+        raise InputError(f"{folder.name}: holds a run of other plans", fix)
+    old, new = (dict(_flat(one)) for one in (stored, card))
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            what = f"{name} was {old.get(name)}, not {new.get(name)}"
+            raise InputError(f"{folder.name}: holds a run of other settings ({what})", fix)
+
+
+def _flat(card: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values, without the names of what holds them."""
+    for name, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield name, value
 
 
 def _fingerprint(files: Sequence[Path]) -> dict[str, Any]:
