@@ -14,7 +14,7 @@ MAX_MEMBERS = 1000
 SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 ALONE = (".gpkg", ".geojson", ".json", ".parquet", ".geoparquet", ".fgb", ".dxf", ".ifc")
 CHUNK_BYTES = 1 << 20
-UTF8_FLAG = 0x800
+LOCKED_FLAG, UTF8_FLAG = 0x1, 0x800  # of an entry
 
 Made = TypeVar("Made")
 
@@ -36,20 +36,19 @@ def of_archive(path: Path, read: Callable[[Path], Made]) -> Made:
             _unpack(packed, members, Path(folder), path.name)
             first = next(iter(members))
             return read(Path(folder) if first.lower().endswith(SHAPEFILE) else Path(folder) / first)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
-        if isinstance(err, RuntimeError) and "password" not in str(err):
-            raise
-        what = "has a password" if "password" in str(err) else "is no zip, or is cut short"
-        raise FormatError(f"{path.name}: {what}", "pack it again") from err
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as err:
+        raise FormatError(f"{path.name}: is no zip, or is cut short", "pack it again") from err
 
 
 def _members(packed: zipfile.ZipFile, file: str) -> dict[str, zipfile.ZipInfo]:
     """What is to be unpacked, by its own name; a file that stands alone, or all Shapefiles.
 
     Raises:
-        FormatError: Too many entries, several plans, none, or two of the same name.
+        FormatError: A password, too many entries, several plans, none, or two of the same name.
     """
     entries = [entry for entry in packed.infolist() if not entry.is_dir()]
+    if any(entry.flag_bits & LOCKED_FLAG for entry in entries):
+        raise FormatError(f"{file}: has a password", "pack it without")
     if len(entries) > MAX_MEMBERS:
         raise FormatError(f"{file}: holds {len(entries):,} files", f"pack at most {MAX_MEMBERS}")
     named = [(PurePosixPath(_name(entry)).name, entry) for entry in entries]

@@ -79,6 +79,7 @@ def _fits(crs: CRS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if area is None:
         return inside
     width = (area.east - area.west) % 360 or 360.0  # the area may lie across the date line
+    lon = np.where(inside, lon, 0.0)
     aside = np.abs((lon - area.west - width / 2 + 180) % 360 - 180)
     inside &= (lat >= area.south - MARGIN_DEG) & (lat <= area.north + MARGIN_DEG)
     return inside & (aside <= width / 2 + MARGIN_DEG)

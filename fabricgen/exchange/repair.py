@@ -18,6 +18,8 @@ NAMES = ("points", "lines", "polygons")
 SAFE_SHARE = 0.01  # of an area; a repair that changes more is left to the author
 NEAR_M = 0.05  # beyond the site, as in `check_plan`
 FAR_M = 10_000.0  # from the site: a wrong coordinate system, not a neighbor
+MAX_CROSSINGS = 2000  # of a shape with itself; beyond, repairs take minutes and mean nothing
+SAMPLED_EDGES = 1000  # by which they are counted
 MIN_STREET_M = 1.0  # of a street that is narrowed to the houses beside it
 SHOWN = 5  # ids in a remark
 
@@ -99,15 +101,34 @@ def _is_dot(shape: BaseGeometry) -> bool:
 
 
 def _mended(shape: BaseGeometry, name: str) -> BaseGeometry:
-    """A shape that does not cross itself, where every rule of repair reads it alike."""
+    """A shape that does not cross itself, where every rule of repair reads it alike.
+
+    Raises:
+        InputError: The rules differ, or it crosses itself too often to be meant.
+    """
     if shapely.get_dimensions(shape) < 2:
         return shapely.make_valid(shape)
+    crossings = _crossings(shape)
+    if crossings > MAX_CROSSINGS:
+        raise InputError(f"{name}: crosses itself about {crossings:,.0f} times", "redraw it")
     lines = shapely.make_valid(shape)
     areas = shapely.make_valid(shape, method="structure", keep_collapsed=False)
     apart = shapely.symmetric_difference(shapely.buffer(lines, 0), areas).area
     if apart > SAFE_SHARE * max(areas.area, OVERLAP_M2):
         raise InputError(f"{name}: crosses itself and can be read in several ways", "redraw it")
     return areas
+
+
+def _crossings(shape: BaseGeometry) -> float:
+    """About how often a shape crosses itself, from a sample of its edges."""
+    rings = shapely.get_parts(shapely.boundary(shape))
+    edges = np.concatenate([
+        np.stack([xy[:-1], xy[1:]], axis=1) for xy in map(shapely.get_coordinates, rings)
+    ])  # (N, 2, 2)  # fmt: skip
+    lines = shapely.linestrings(edges)
+    step = max(1, len(lines) // SAMPLED_EDGES)
+    met = shapely.STRtree(lines).query(lines[::step], predicate="crosses")
+    return met.shape[1] * step / 2
 
 
 def _parts(shape: BaseGeometry, layer: str, name: str) -> list[BaseGeometry]:

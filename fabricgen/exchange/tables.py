@@ -213,7 +213,8 @@ def _layer(
             _check_rows(info["features"], path.name)
             rows = pyogrio.read_dataframe(path, layer=name, encoding=encoding)
     except (
-        DataLayerError, DataSourceError, GeometryError, UnicodeDecodeError, ShapelyError
+        DataLayerError, DataSourceError, GeometryError, UnicodeDecodeError, ShapelyError,
+        IndexError, UnboundLocalError,  # how pyogrio ends on an empty and on a broken header
     ) as err:  # fmt: skip
         what = f"layer {name}" if name else "it"
         fix = "keep its .shx, .dbf and .prj beside it" if path.suffix.lower() == ".shp" else ""
