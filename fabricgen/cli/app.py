@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from ..errors import FabricgenError, InputError, ResourceError, StorageError
 from . import console
+from .compare import compare
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 VERBS = {
     verb.__name__: verb
-    for verb in (demo, generate, score, export, ingest, train, evaluate, qgis, doctor)
+    for verb in (demo, generate, score, compare, export, ingest, train, evaluate, qgis, doctor)
 }
 for _verb in VERBS.values():
     app.command()(_verb)

@@ -20,6 +20,7 @@ def render(template: str, *, run: Mapping[str, Any], **values: Any) -> str:
     """
     return _environment().get_template(template).render(
         css=Markup(shipped("report.css")),
+        page_script=Markup(shipped("page.js")),
         run=run,
         run_text=json.dumps(run, indent=2, ensure_ascii=False, default=str),
         **values,

@@ -208,7 +208,6 @@ class View {
     Object.assign(this.controls, { maxPolarAngle: 88 * RAD, minDistance: 20, maxDistance: 12 * this.radius,
       zoomToCursor: true, screenSpacePanning: false, enableZoom: false });
     this.controls.addEventListener("change", () => this.draw());
-    this.home();
     this.show(0);
   }
 
@@ -259,7 +258,8 @@ class View {
   }
 
   home() {
-    const distance = this.data.site_radius_m / Math.sin(START.field / 2 * RAD) * 1.02;
+    const narrow = Math.min(1, this.camera.aspect);
+    const distance = this.data.site_radius_m / Math.sin(START.field / 2 * RAD) * 1.02 / narrow;
     this.controls.target.set(0, 0, 0);
     this.turn(START.azimuth * RAD, START.polar * RAD, distance);
   }
@@ -300,6 +300,8 @@ class View {
     this.renderer.setSize(wide, high, false);
     this.camera.aspect = wide / high;
     this.camera.updateProjectionMatrix();
+    if (!this.placed) this.home();
+    this.placed = true;
     this.draw();
   }
 

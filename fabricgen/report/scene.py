@@ -64,6 +64,7 @@ def scene_values(
         "scene_names": [name for name, _ in plans],
         "scene_uses": [(use["label"], use["color"]) for use in scene["uses"]],
         "scene_unknown": scene["unknown_heights"],
+        "scene_around": bool(scene["around_buildings"]),
         "scene_json": htmlsafe_json_dumps(scene, separators=(",", ":"), ensure_ascii=False),
         "scene_script": Markup(shipped("scene.js")),
         "scene_library": Markup(_library()),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from fabricgen import provenance
 from fabricgen.carbon import reports
 from fabricgen.carbon.factors import FACTOR_FILES
-from fabricgen.carbon.uncertainty import SURE
+from fabricgen.carbon.uncertainty import SURE, net_draws
 from fabricgen.design.candidates import Scored
 from fabricgen.files import atomic_file, atomic_folder
 from fabricgen.form.indicators import STOREY_M
@@ -22,6 +22,7 @@ from fabricgen.report.score_charts import anchor, positive_text, timeline_svg, t
 from fabricgen.report.tables import FORM, GREEN, NAMES, number, slices, tonnes, total
 
 MARK = "run.json"  # written last; a folder that holds it is complete, and ours to replace
+DRAWS = "net_draws_kgco2e_per_year"  # column of net in each of the common draws; Parquet alone
 MAP_PX = 640
 KINDS = ("emission", "sink", "avoided", "stock")
 
@@ -43,7 +44,8 @@ def write_scores(scored: Sequence[Scored], out: Path, *, record: Mapping[str, An
         with atomic_file(folder / "scores.csv") as part:
             table.to_csv(part, index=False)
         with atomic_file(folder / "scores.parquet") as part:
-            table.to_parquet(part, index=False)
+            drawn = [net_draws(one.score.ledger).double().numpy() for one in scored]
+            table.assign(**{DRAWS: drawn}).to_parquet(part, index=False)
         for one in scored:
             with atomic_file(folder / f"{one.name}.html") as part:
                 part.write_text(score_page(one, scored, record=record), encoding="utf-8")
@@ -53,10 +55,11 @@ def write_scores(scored: Sequence[Scored], out: Path, *, record: Mapping[str, An
 
 def score_table(scored: Sequence[Scored]) -> pd.DataFrame:
     """One row per plan, best first; what was not assessed or cannot be is NaN, never zero."""
-    return pd.DataFrame([_row(one) for one in scored])
+    return pd.DataFrame([score_row(one) for one in scored])
 
 
-def _row(one: Scored) -> dict[str, object]:
+def score_row(one: Scored) -> dict[str, object]:
+    """What the table says of one plan, by column."""
     ledger, form = one.score.ledger, one.score.indicators
     low, middle, high = one.score.net_range_kgco2e_per_year
     gpc = reports.by_gpc(ledger)

@@ -2,14 +2,16 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from fabricgen.carbon.uncertainty import net_draws
 from fabricgen.design.candidates import ScoreSettings, score_files
 from fabricgen.errors import InputError
 from fabricgen.exchange import write_schemes
 from fabricgen.report.score_charts import anchor, positive_text, short, timeline_svg, tornado_svg
-from fabricgen.report.score_page import score_page, score_table, write_scores
+from fabricgen.report.score_page import DRAWS, score_page, score_table, write_scores
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,9 @@ def test_the_tables_hold_a_row_a_plan_with_every_flow(scored, tmp_path):
     assert list(table["plan"]) == [one.name for one in scored]
     assert sorted(p.name for p in out.glob("*.html")) == ["plans-s01.html", "plans-s02.html"]
     csv = pd.read_csv(out / "scores.csv")
-    assert list(csv.columns) == list(table.columns) and (out / "run.json").exists()
+    assert [*csv.columns, DRAWS] == list(table.columns) and (out / "run.json").exists()
+    for drawn, one in zip(table[DRAWS], scored, strict=True):
+        assert np.array_equal(drawn, net_draws(one.score.ledger).double().numpy())
     for row, one in zip(table.to_dict("records"), scored, strict=True):
         emission = sum(row[e.name] for e in one.score.ledger.entries if e.kind == "emission")
         assert emission == pytest.approx(row["emission_kgco2e_per_year"], rel=1e-6)
