@@ -219,7 +219,7 @@ def _more_by_park(site: Site, rates: CoolingRates) -> Callable[[Site], Tensor]:
 
 def _own_gain(site: Site, rates: CoolingRates, rate: Tensor) -> Part:
     """More capacity of the pixels themselves, linear in their surfaces and drawn with them."""
-    before_m2 = site.sums(lambda part: areas_of(part.base.shares, part))  # type: ignore[union-attr]
+    before_m2 = site.sums(lambda part: areas_of(part.base.cover, part))  # type: ignore[union-attr]
 
     def of(part: Site) -> Tensor:
         change = part.design.cover - part.base.cover  # type: ignore[union-attr]

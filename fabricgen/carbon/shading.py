@@ -1,4 +1,4 @@
-"""Sky and sun on a height field: sky view factor, shadows, sunlit walls (carbon-model section 7).
+"""Sky and sun on a height field: sky view factor and shadows (carbon-model section 7).
 
 Every routine marches over the field by whole pixels, as UMEP's shadow casting does: in step i the
 field moves i pixels along the axis nearer to the direction and the rounded share across it. With
@@ -7,21 +7,19 @@ the maximum is exact, which is what scores use. Beyond the image nothing stands.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from fabricgen.carbon.sun import Sun, season_suns
 from fabricgen.errors import SettingsError
 
+DOUBLING_STEPS = (1, 2, 4, 8, 16)  # reach 32 pixels
 STEERING_STEPS = (1, 2, 4, 8, 16, 32, 64)  # equation 7.2: few, ever longer steps, for the loop
 EYE_M = 1.5  # where sky is seen from on open ground
-LIT_SOFTNESS_M = 0.5  # how sharp a shadow's edge is on a wall; tau of equation 7.4
-WALL_SMOOTH_M = 0.01  # e of the smooth step between two heights
 NEVER_M = -1e4  # height of what does not stand there
 ZENITH_DEG = 89.5  # from here up nothing casts shade
 
@@ -126,26 +124,107 @@ class _Largest(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, field: Tensor, eye: Tensor | None, search: _Search) -> Tensor:
         best = torch.full_like(field, search.floor)
-        winner = torch.full_like(field, len(search.march), dtype=torch.int16)
-        for index, value in enumerate(search.values(field, eye)):
-            winner.masked_fill_(value > best, index)
+        winner = torch.zeros_like(field)  # counts from 1; 0 where nothing is above the floor
+        larger = torch.empty_like(field)  # 0 or 1: masks of numbers are much faster than of bools
+        for number, value in enumerate(search.values(field, eye), start=1):
+            torch.gt(value, best, out=larger)
+            torch.maximum(winner, larger.mul_(number), out=winner)
             torch.maximum(best, value, out=best)
         ctx.search, ctx.eye_shape = search, None if eye is None else eye.shape
-        ctx.save_for_backward(winner)
+        ctx.save_for_backward(winner.to(torch.int16))
         return best
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        winner, slope = ctx.saved_tensors[0].long(), slopes[0]
+        winner, slope = ctx.saved_tensors[0].int(), slopes[0]
         rows, cols = slope.shape[-2:]
         # One more line for places where nothing is above the floor: they have no slope.
-        per = slope.new_tensor([*ctx.search.per, 0.0])[winner] * slope
-        jumps = [step.rows * cols + step.cols for step in ctx.search.march] + [0]
+        per = slope.new_tensor([0.0, *ctx.search.per])[winner] * slope
+        jumps = [0] + [step.rows * cols + step.cols for step in ctx.search.march]
         jump = torch.tensor(jumps, device=slope.device)[winner].flatten(1)
         own = torch.arange(rows * cols, device=slope.device)
         of_field = torch.zeros_like(per).flatten(1).scatter_add_(1, own + jump, per.flatten(1))
         of_eye = None if ctx.eye_shape is None else -per.sum_to_size(ctx.eye_shape)
         return of_field.view_as(slope), of_eye, None
+
+
+def quick_shadow_height_m(
+    height_m: Tensor, pixel_m: float, *, azimuth_deg: float, altitude_deg: float
+) -> Tensor:
+    """As `shadow_height_m`, of all that stands within 32 pixels, in five steps; for the loop.
+
+    What shades within k steps, seen k steps further on, shades within 2 k: steps double, and every
+    pixel on the way counts. The ray strays by up to two pixels, since rounded steps are added up.
+
+    Args:
+        height_m: What casts shade, (B, H, W).
+        pixel_m: Edge of a pixel.
+        azimuth_deg: Of the sun, clockwise from the image's up.
+        altitude_deg: Of the sun, above 0.
+    """
+    if altitude_deg >= ZENITH_DEG:
+        return torch.full_like(height_m, NEVER_M)
+    rise = pixel_m * math.tan(math.radians(altitude_deg))
+    march = _march(height_m, azimuth_deg, DOUBLING_STEPS)
+    found: Tensor = _Doubling.apply(height_m, [(step, step.distance_px * rise) for step in march])
+    return found
+
+
+Stretch = tuple[slice, slice, slice]
+
+
+def _stretches(shape: Sequence[int], step: Step) -> tuple[Stretch, Stretch]:
+    """The pixels from which a step stays in the image, and those where it leads."""
+    rows, cols = shape[-2:]
+    every = slice(None)
+    here = (
+        slice(max(0, -step.rows), rows - max(0, step.rows)),
+        slice(max(0, -step.cols), cols - max(0, step.cols)),
+    )
+    there = (
+        slice(max(0, step.rows), rows - max(0, -step.rows)),
+        slice(max(0, step.cols), cols - max(0, -step.cols)),
+    )
+    return (every, *here), (every, *there)
+
+
+class _Doubling(torch.autograd.Function):
+    """The largest of height less drop along a ray, with masks of where the farther half won."""
+
+    @staticmethod
+    def forward(ctx: Any, height_m: Tensor, march: Sequence[tuple[Step, float]]) -> Tensor:
+        ctx.march = march
+        shade = torch.full_like(height_m, NEVER_M)
+        if not march:
+            return shade
+        here, there = _stretches(height_m.shape, march[0][0])
+        torch.sub(height_m[there], march[0][1], out=shade[here])
+        masks = []
+        for step, drop in march:
+            here, there = _stretches(height_m.shape, step)
+            farther = shade[there] - drop
+            if ctx.needs_input_grad[0]:
+                masks.append(torch.gt(farther, shade[here], out=torch.empty_like(farther)))
+            torch.maximum(shade[here], farther, out=farther)  # not in place: it is read shifted
+            shade[here] = farther
+        ctx.save_for_backward(*masks)
+        return shade
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        slope = slopes[0].clone()
+        if not ctx.march:
+            return torch.zeros_like(slope), None
+        for (step, _), mask in zip(reversed(ctx.march), reversed(ctx.saved_tensors), strict=True):
+            here, there = _stretches(slope.shape, step)
+            moved = slope[here] * mask
+            slope[here] -= moved
+            slope[there] += moved
+        here, there = _stretches(slope.shape, ctx.march[0][0])
+        found = torch.zeros_like(slope)
+        found[there] = slope[here]
+        return found, None
 
 
 def obstruction_m(
@@ -201,13 +280,16 @@ def sky_view_factor(
     eye = torch.as_tensor(eye, dtype=height_m.dtype, device=height_m.device)
     if steps is None:
         steps = all_steps(height_m, pixel_m, reach_m)
+    above: Tensor | None = eye
+    if eye.ndim == 0 and sharpness is None:  # taken off once, not in every step
+        height_m, above = height_m - eye, None
     lost = torch.zeros_like(height_m)
     for turn in range(directions):
         march = _march(height_m, 360.0 * turn / directions, steps)
         per_m = [1 / (step.distance_px * pixel_m) for step in march]
         if sharpness is None or not march:
             search = _Search(march, per_m, [0.0] * len(march), floor=0.0)
-            tan = search.largest(height_m, eye)
+            tan = search.largest(height_m, above)
         else:
             tan = _soft_horizon(_shifted(height_m, march), eye, per_m, sharpness)
         lost = lost + tan * tan / (1 + tan * tan)
@@ -275,156 +357,3 @@ def sunlit(height_m: Tensor, pixel_m: float, *, azimuth_deg: float, altitude_deg
     """Which surfaces the sun reaches, (B, H, W) bool (equation 7.5); roofs like ground."""
     shade = shadow_height_m(height_m, pixel_m, azimuth_deg=azimuth_deg, altitude_deg=altitude_deg)
     return shade <= height_m
-
-
-@dataclass(frozen=True, eq=False)
-class Shading:
-    """Share of the beam on walls that gets past what stands around them, each (B,).
-
-    An isolated block without trees has 1 in both: a wall that turns away from the sun is no shade.
-
-    Attributes:
-        cooling: F_sh of equation 6.5, season of cooling.
-        heating: F_sol of equation 6.4, season of heating.
-    """
-
-    cooling: Tensor
-    heating: Tensor
-
-
-def shading_factors(  # noqa: PLR0913
-    building_m: Tensor,
-    canopy_m: Tensor,
-    pixel_m: float,
-    *,
-    latitude_deg: float,
-    passes: tuple[float | Tensor, float | Tensor],
-    north_deg: float = 0.0,
-    counts: Tensor | None = None,
-    steps: Sequence[int] | None = None,
-    sharpness: float | None = None,
-    every_h: float = 2.0,
-) -> Shading:
-    """Shading of walls and windows by buildings and trees around them (carbon-model 7.2, 7.3).
-
-    Walls are the steps of the height field along rows and columns, as long as they are high, each
-    with the beam that falls on it; of each the part above the shadow of buildings counts, and
-    above that of crowns in full, below it as much as passes them.
-
-    Args:
-        building_m: Building share times height, (B, H, W).
-        canopy_m: Tree share times crown height, (B, H, W).
-        pixel_m: Edge of a pixel.
-        latitude_deg: North positive.
-        passes: Share of the beam that crowns let through in the season of cooling and of heating;
-            factors `shade.tree.leaf_on` and `shade.tree.leaf_off`.
-        north_deg: Bearing of the image's up, clockwise from north.
-        counts: 1 where a wall's foot counts, (B, H, W) or (1, H, W); None for everywhere.
-        steps: As in `shadow_height_m`; `STEERING_STEPS` in the loop.
-        sharpness: As in `shadow_height_m`.
-        every_h: Hours between suns.
-
-    Returns:
-        Both factors; 1 where there is no wall, or no sun in the season.
-
-    Raises:
-        SettingsError: Latitude or step is out of range.
-    """
-    walls = _Walls(building_m, canopy_m, pixel_m, counts, steps, sharpness)
-    return Shading(*(
-        walls.lit_share(season_suns(latitude_deg, season, every_h=every_h), north_deg, through)
-        for season, through in zip(("cooling", "heating"), passes, strict=True)
-    ))  # fmt: skip
-
-
-# Sides of a pixel that a wall may stand on: its outward direction (columns, rows up).
-Side = tuple[int, int]
-SIDES: tuple[Side, ...] = ((1, 0), (-1, 0), (0, 1), (0, -1))
-LEAST_FACING = 1e-6  # a sun along the wall brings nothing
-
-
-@dataclass(frozen=True, eq=False)
-class _Walls:
-    building_m: Tensor
-    canopy_m: Tensor
-    pixel_m: float
-    counts: Tensor | None
-    steps: Sequence[int] | None
-    sharpness: float | None
-
-    def lit_share(self, suns: Sequence[Sun], north_deg: float, passes: float | Tensor) -> Tensor:
-        """Beam that reaches walls over the beam on them without anything around, (B,)."""
-        lit = self.building_m.new_zeros(self.building_m.shape[0])
-        free = torch.zeros_like(lit)
-        for sun in suns:
-            found, unshaded = self._under(sun, north_deg, passes)
-            lit, free = lit + found, free + unshaded
-        known = free > 0
-        return torch.where(known, lit / torch.where(known, free, torch.ones_like(free)), 1.0)
-
-    def _under(self, sun: Sun, north_deg: float, passes: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Beam on all walls from one sun, with what stands around and without, each (B,)."""
-        azimuth = sun.azimuth_deg - north_deg
-        solid, crowns = (
-            shadow_height_m(
-                field,
-                self.pixel_m,
-                azimuth_deg=azimuth,
-                altitude_deg=sun.altitude_deg,
-                steps=self.steps,
-                sharpness=self.sharpness,
-            )
-            for field in (self.building_m, self.canopy_m)
-        )
-        turn, level = math.radians(azimuth), math.cos(math.radians(sun.altitude_deg))
-        facing = {
-            side: sun.weight * level * (side[0] * math.sin(turn) + side[1] * math.cos(turn))
-            for side in SIDES
-        }
-        weights = {side: weight for side, weight in facing.items() if weight > LEAST_FACING}
-        seen, seen_through = (
-            self._above(shade, weights) for shade in (torch.maximum(solid, crowns), solid)
-        )
-        free = torch.zeros_like(seen)
-        for side, weight in weights.items():
-            free = free + weight * self.bare_m[side]
-        return passes * seen_through + (1 - passes) * seen, free
-
-    def _above(self, shade_m: Tensor, weights: Mapping[Side, float]) -> Tensor:
-        """Weighted length of walls above a shadow whose edge is half a meter soft, (B,) [m].
-
-        As the integral of equation 7.4 over the wall's height, with an algebraic edge instead of a
-        logistic one (a tenth of the time): exactly 0 without a wall, all of it far above shadow.
-        """
-        foot = _ramp(self.building_m - shade_m)
-        length = torch.zeros_like(foot)
-        for side, weight in weights.items():
-            length = torch.add(length, _ramp(self.tops_m[side] - shade_m) - foot, alpha=weight)
-        return self._sum(length)
-
-    @cached_property
-    def bare_m(self) -> dict[Side, Tensor]:
-        """Length of the walls of each side, without anything around, each (B,)."""
-        return {side: self._sum(top - self.building_m) for side, top in self.tops_m.items()}
-
-    @cached_property
-    def tops_m(self) -> dict[Side, Tensor]:
-        """Top of the wall behind each pixel by the side it faces; its foot where there is none."""
-        foot = self.building_m
-        wide = torch.nn.functional.pad(foot[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-        rows, cols = foot.shape[-2:]
-        found = {}
-        for right, up in SIDES:
-            step = wide[:, 1 + up : 1 + up + rows, 1 - right : 1 - right + cols] - foot
-            smooth = torch.sqrt(step * step + WALL_SMOOTH_M**2) - WALL_SMOOTH_M
-            found[right, up] = foot + (smooth + step).clamp(min=0) / 2
-        return found
-
-    def _sum(self, field: Tensor) -> Tensor:
-        return (field if self.counts is None else field * self.counts).sum(dim=(1, 2))
-
-
-def _ramp(x: Tensor) -> Tensor:
-    """Smooth max(x, 0), at most half of the softness above it. Any shape."""
-    width = torch.full((), LIT_SOFTNESS_M**2, dtype=x.dtype, device=x.device)
-    return (x + torch.addcmul(width, x, x).sqrt()) / 2

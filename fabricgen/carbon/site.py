@@ -1,8 +1,9 @@
 """What the accounts read: the layout's fields inside the site, and the state that stands before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,10 +71,12 @@ class State:
         """Whether these surfaces are mapped all over the site."""
         return self.known.issuperset(surfaces)
 
-    def split(self, items: int) -> list["State"]:
-        """States of so many items each."""
+    @cached_property
+    def parts(self) -> tuple["State", ...]:
+        """The same items, a few at a time; see `Site.parts`."""
+        items = _items_per_part(self.height_m)
         pairs = zip(self.cover.split(items), self.height_m.split(items), strict=True)
-        return [State(cover, height, self.pixel_m, self.known) for cover, height in pairs]
+        return tuple(State(cover, height, self.pixel_m, self.known) for cover, height in pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +120,9 @@ class Site:
         number = -(-count // items)
         bases = [self.base] * number  # one for all layouts is one for all parts
         if self.base is not None and len(self.base.cover) > 1:
-            bases = [*self.base.split(items)]
+            bases = [*self.base.parts]
         sky = [None] * number if self.sky_view is None else self.sky_view.split(items)
-        found = zip(
-            self.design.split(items), bases, self.pixel_area_m2.split(items), sky, strict=True
-        )
+        found = zip(self.design.parts, bases, self.pixel_area_m2.split(items), sky, strict=True)
         return tuple(
             Site(design, base, area, self.measures, None, sky) for design, base, area, sky in found
         )
@@ -198,12 +199,12 @@ class Site:
     @cached_property
     def areas_m2(self) -> Tensor:
         """Area of each surface seen from above, (B, 8)."""
-        return self.sums(lambda part: areas_of(part.design.shares, part))
+        return self.sums(lambda part: areas_of(part.design.cover, part))
 
     @cached_property
     def ground_areas_m2(self) -> Tensor:
         """Area of each surface of the ground under crowns, (B, 8)."""
-        return self.sums(lambda part: areas_of(part.design.ground_shares, part))
+        return self.sums(lambda part: areas_of(part.design.ground, part))
 
     @cached_property
     def footprint(self) -> Field:
@@ -245,10 +246,27 @@ class Site:
         return None if bool(inside.all()) else inside
 
 
-def areas_of(shares: Sequence[Tensor], site: Site) -> Tensor:
-    """Area of each of some planes inside a site, (B, their number) [m²]."""
-    found = torch.stack([(share * site.plane_m2).sum(dim=(1, 2)) for share in shares], dim=1)
+def areas_of(cover: Tensor, site: Site) -> Tensor:
+    """Area of the eight surfaces of some cover inside a site, (B, 8) [m²]."""
+    found: Tensor = _Areas.apply(cover, site.plane_m2)
     return found.expand(len(site.pixel_area_m2), -1)
+
+
+class _Areas(torch.autograd.Function):
+    """Plane by plane, which stays in a processor's cache."""
+
+    @staticmethod
+    def forward(ctx: Any, cover: Tensor, area_m2: Tensor) -> Tensor:
+        ctx.save_for_backward(area_m2)
+        ctx.items = len(cover)
+        sums = [(share * area_m2).sum(dim=(1, 2)) for share in cover.unbind(dim=1)]
+        return torch.stack(sums, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        (area_m2,) = ctx.saved_tensors
+        found = slopes[0][:, :, None, None] * area_m2[:, None]
+        return found.sum(dim=0, keepdim=True) if ctx.items < len(found) else found, None
 
 
 def walls_of(site: Site, height_m: Callable[[Site], Tensor]) -> Field:

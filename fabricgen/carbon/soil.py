@@ -95,33 +95,53 @@ def _moves(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Share lost and gained per surface, (B, 8, H, W), and all that is gained, (B, 1, H, W)."""
     difference = after - before
     gained = torch.relu(difference)  # at no change its slope is 0, that of a clamp is not
-    lost = gained - difference
-    return lost, gained, gained.sum(dim=1, keepdim=True).clamp(min=LEAST_CHANGE)
+    lost = torch.sub(gained, difference, out=difference)
+    return lost, gained, gained.sum(dim=1, keepdim=True).clamp_(min=LEAST_CHANGE)
 
 
 class _Passed(torch.autograd.Function):
-    """The eight planes of what is lost and gained are made anew going backward, not kept."""
+    """What is lost and gained is made anew going backward, an item at a time, in cache."""
 
     @staticmethod
     def forward(ctx: Any, before: Tensor, after: Tensor, area_m2: Tensor) -> Tensor:
         ctx.save_for_backward(before, after, area_m2)
-        lost, gained, moved = _moves(before, after)
-        lost *= area_m2[:, None] / moved
-        return lost.flatten(2) @ gained.flatten(2).mT
+        found = []
+        for own in _items(before, after, area_m2):
+            lost, gained, moved = _moves(own[0], own[1])
+            lost *= own[2][:, None] / moved
+            found.append(lost.flatten(2) @ gained.flatten(2).mT)
+        return torch.cat(found)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor, None]:
         before, after, area_m2 = ctx.saved_tensors
-        lost, gained, moved = _moves(before, after)
-        per_moved = area_m2[:, None] / moved
-        of_lost = (slopes[0] @ gained.flatten(2)).view_as(gained) * per_moved
-        of_gained = (slopes[0].mT @ lost.flatten(2)).view_as(lost) * per_moved
-        of_moved = (lost * of_lost).sum(dim=1, keepdim=True) / moved
-        of_gained -= of_moved * (moved > LEAST_CHANGE)
-        found = torch.where(gained > 0, of_gained, of_lost.neg_())
+        found = torch.empty_like(after)
+        items = zip(_items(before, after, area_m2), slopes[0].split(1), found.split(1), strict=True)
+        for own, slope, of_after in items:
+            of_after.copy_(_passed_slope(own, slope))
         of_before = -found.sum_to_size(before.shape) if ctx.needs_input_grad[0] else None
         return of_before, found, None
+
+
+def _items(*batches: Tensor) -> list[tuple[Tensor, ...]]:
+    """The items of batches, of which some have one for all."""
+    count = max(len(batch) for batch in batches)
+    return list(
+        zip(*(batch.expand(count, *batch.shape[1:]).split(1) for batch in batches), strict=True)
+    )
+
+
+def _passed_slope(own: tuple[Tensor, ...], slope: Tensor) -> Tensor:
+    """Slope of the surfaces after, from that of what passes, (1, 8, 8)."""
+    before, after, area_m2 = own
+    lost, gained, moved = _moves(before, after)
+    of_lost = (slope @ gained.flatten(2)).view_as(gained)
+    of_gained = (slope.mT @ lost.flatten(2)).view_as(lost)
+    of_moved = (lost * of_lost).sum(dim=1, keepdim=True) / moved
+    of_gained -= of_moved.mul_(moved > LEAST_CHANGE)
+    grows = torch.gt(gained, 0, out=torch.empty_like(gained))
+    return torch.lerp(of_lost.neg_(), of_gained, grows).mul_(area_m2[:, None] / moved)
 
 
 def _change(site: Site, place: Place, passed: Tensor, per_m2: Tensor) -> Part:

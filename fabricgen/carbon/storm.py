@@ -73,7 +73,7 @@ def _less_ground(site: Site) -> Tensor:
 
 def _less_ground_m2(site: Site) -> Tensor:
     """Area of today's ground less that of the design's, (B, 8) [m²]."""
-    return areas_of(site.base.ground_shares, site) - site.ground_areas_m2  # type: ignore[union-attr]
+    return areas_of(site.base.ground, site) - site.ground_areas_m2  # type: ignore[union-attr]
 
 
 def _runoff(

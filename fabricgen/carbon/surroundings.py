@@ -11,21 +11,17 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import pad
 
 from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.place import Place, Reader
-from fabricgen.carbon.shading import (
-    EYE_M,
-    obstruction_m,
-    shading_factors,
-    sky_view_factor,
-)
+from fabricgen.carbon.shading import EYE_M, obstruction_m, sky_view_factor
 from fabricgen.carbon.site import Site
+from fabricgen.carbon.walls import shading_factors
 from fabricgen.surfaces import BUILDING, TREE
 
-# Doubling steps would jump over slabs and their shadow; these find what is 12 m deep within 50 m.
-QUICK_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
+# Of the sky. Doubling steps would jump over slabs; these find what is 12 m deep within 30 m.
+QUICK_STEPS = (1, 2, 3, 4, 6, 8, 11, 15, 22, 32)
 QUICK_DIRECTIONS = 8
 QUICK_HOURS = 4.0
 PIXELS_PER_CHUNK = 2**15  # so many pixels of a batch stay in a processor's cache
@@ -75,7 +71,7 @@ def with_surroundings(site: Site, place: Place, how: Sunlight) -> Site:
     summer, winter, sky = (torch.cat(found) for found in zip(*seen, strict=True))
     if how.quick:
         rows, cols = site.design.height_m.shape[-2:]
-        sky = sky.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :rows, :cols]
+        sky = _doubled(sky)[:, :rows, :cols]
     exposure = replace(
         site.exposure or Exposure(), summer_sun_share=summer, winter_sun_share=winter
     )
@@ -108,7 +104,6 @@ class _View:
         """
         building, canopy, counts = fields
         quick = self.how.quick
-        steps = QUICK_STEPS if quick else None
         sun = shading_factors(
             building,
             canopy,
@@ -117,12 +112,16 @@ class _View:
             north_deg=self.how.north_deg,
             passes=self.passes,
             counts=counts,
-            steps=steps,
             every_h=QUICK_HOURS if quick else 2.0,
+            quick=quick,
         )
         directions = QUICK_DIRECTIONS if quick else 16
         sky = sky_view_factor(
-            building, self.pixel_m, eye_m=self.eye_m, directions=directions, steps=steps
+            building,
+            self.pixel_m,
+            eye_m=self.eye_m,
+            directions=directions,
+            steps=QUICK_STEPS if quick else None,
         )
         return sun.cooling, sun.heating, sky
 
@@ -164,4 +163,15 @@ def _heights(site: Site, crown_m: float) -> tuple[Tensor, Tensor]:
 
 def _halved(field: Tensor) -> Tensor:
     """Means over 2 x 2 pixels, (B, H, W) to half of it, rounded up."""
-    return avg_pool2d(field[:, None], 2, ceil_mode=True, count_include_pad=False)[:, 0]
+    rows, cols = field.shape[1:]
+    if rows % 2 or cols % 2:  # the last row or column stands for two
+        field = pad(field, (0, cols % 2, 0, rows % 2), mode="replicate")
+    wide = field[:, 0::2] + field[:, 1::2]
+    return (wide[:, :, 0::2] + wide[:, :, 1::2]) / 4
+
+
+def _doubled(field: Tensor) -> Tensor:
+    """Each pixel as 2 x 2, (B, H, W) to (B, 2 H, 2 W)."""
+    count, rows, cols = field.shape
+    tall = field[:, :, None, :, None].expand(count, rows, 2, cols, 2)
+    return tall.reshape(count, 2 * rows, 2 * cols)

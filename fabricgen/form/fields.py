@@ -234,35 +234,46 @@ def ground_cover(cover: Tensor, pixel_m: float) -> Tensor:
 
 
 class _Ground(torch.autograd.Function):
-    """Of each surface near r lies below: near its blurred share, r = tree / (sum of near + w)."""
+    """Of each surface near r lies below: near its blurred share, r = tree / (sum of near + w).
+
+    An item at a time, so that what is made on the way stays in a processor's cache.
+    """
 
     @staticmethod
     def forward(ctx: Any, cover: Tensor, sigma_px: float) -> Tensor:
-        near = gaussian_blur(torch.cat([cover[:, part] for part in UNDER], dim=1), sigma_px)
-        around = near.sum(dim=1)
-        per_near = cover[:, TREE] / (around + FLOOR_WEIGHT)  # r, (B, H, W)
-        ground = torch.empty_like(cover)
-        ground[:, BUILDING] = cover[:, BUILDING]
-        for part, shown in zip(UNDER, near.split(3, dim=1), strict=True):
-            torch.addcmul(cover[:, part], shown, per_near[:, None], out=ground[:, part])
-        torch.addcmul(cover[:, TREE], around, per_near, value=-1, out=ground[:, TREE])
+        ground, near = torch.empty_like(cover), []
+        for own, below in zip(cover.split(1), ground.split(1), strict=True):
+            near.append(gaussian_blur(_open(own), sigma_px))
+            around = near[-1].sum(dim=1)
+            per_near = own[:, TREE] / (around + FLOOR_WEIGHT)  # r, (1, H, W)
+            below[:, BUILDING] = own[:, BUILDING]
+            for part, shown in zip(UNDER, near[-1].split(3, dim=1), strict=True):
+                torch.addcmul(own[:, part], shown, per_near[:, None], out=below[:, part])
+            torch.addcmul(own[:, TREE], around, per_near, value=-1, out=below[:, TREE])
         ctx.sigma_px = sigma_px
-        ctx.save_for_backward(cover, near)
+        ctx.save_for_backward(cover, *near)
         return ground
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        cover, near = ctx.saved_tensors
-        slope = slopes[0]
-        whole = near.sum(dim=1) + FLOOR_WEIGHT
-        lifted = torch.cat([slope[:, part] for part in UNDER], dim=1) - slope[:, TREE : TREE + 1]
-        of_ratio = (lifted * near).sum(dim=1) / whole  # slope of r over `whole`
-        per_near = cover[:, TREE] / whole
-        lifted *= per_near[:, None]
-        lifted -= (of_ratio * per_near)[:, None]
-        found = slope.clone()
-        found[:, TREE] += of_ratio
-        for part, shown in zip(UNDER, gaussian_blur(lifted, ctx.sigma_px).split(3, 1), strict=True):
-            found[:, part] += shown
+        cover, *near = ctx.saved_tensors
+        found = slopes[0].clone()
+        for own, blurred, slope in zip(cover.split(1), near, found.split(1), strict=True):
+            whole = blurred.sum(dim=1) + FLOOR_WEIGHT
+            lifted = _open(slope) - slope[:, TREE : TREE + 1]
+            of_ratio = (lifted * blurred).sum(dim=1) / whole  # slope of r over `whole`
+            per_near = own[:, TREE] / whole
+            lifted -= of_ratio[:, None]
+            lifted *= per_near[:, None]
+            slope[:, TREE] += of_ratio
+            for part, shown in zip(
+                UNDER, gaussian_blur(lifted, ctx.sigma_px).split(3, 1), strict=True
+            ):
+                slope[:, part] += shown
         return found, None
+
+
+def _open(cover: Tensor) -> Tensor:
+    """The planes of what may lie under a crown, (B, 6, H, W)."""
+    return torch.cat([cover[:, part] for part in UNDER], dim=1)

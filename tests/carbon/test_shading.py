@@ -9,12 +9,13 @@ import torch
 from fabricgen.carbon.shading import (
     STEERING_STEPS,
     obstruction_m,
+    quick_shadow_height_m,
     ray,
-    shading_factors,
     shadow_height_m,
     sky_view_factor,
     sunlit,
 )
+from fabricgen.carbon.walls import shading_factors
 from fabricgen.errors import SettingsError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -155,6 +156,20 @@ def test_a_shadow_is_as_long_as_the_sun_is_low(block):
     assert float(shade[20, 40]) < 0 and float(shade[60, 40]) < 0
 
 
+@pytest.mark.parametrize("azimuth_deg", [0, 45, 90, 200, 307])
+def test_a_shadow_by_doubling_steps_is_that_of_every_pixel(azimuth_deg):
+    rng = torch.Generator().manual_seed(2)
+    tower = torch.rand(2, 40, 37, generator=rng, dtype=torch.float64) > 0.9
+    height = 30 * torch.rand(2, 40, 37, generator=rng, dtype=torch.float64) * tower
+    sun = {"azimuth_deg": float(azimuth_deg), "altitude_deg": 30.0}
+    quick = quick_shadow_height_m(height, 2.0, **sun)
+    careful = shadow_height_m(height, 2.0, steps=range(1, 33), **sun)
+    if azimuth_deg % 45 == 0:  # rounded steps add up without an error
+        assert torch.allclose(quick, careful)
+    shaded = (quick.clamp(min=0).mean() / careful.clamp(min=0).mean()).item()
+    assert shaded == pytest.approx(1, abs=0.05)
+
+
 def test_a_block_that_stands_alone_is_not_shaded(block):
     found = shading_factors(block, torch.zeros_like(block), 2.0, **SHANGHAI)
     assert float(found.cooling) == pytest.approx(1, abs=5e-3)
@@ -236,7 +251,16 @@ def test_gradients_of_sky_and_shade_hold(sharpness):
         )
         return found.cooling, found.heating
 
+    def quick_walls(building_m, canopy_m, leaf_on):
+        found = shading_factors(
+            building_m, canopy_m, 2.0, every_h=4.0, quick=True, counts=canopy.detach() > 2,
+            latitude_deg=50.0, passes=(leaf_on, 0.6),
+        )  # fmt: skip
+        return found.cooling, found.heating
+
     inputs = height.requires_grad_(), canopy.requires_grad_()
+    passes = torch.tensor(0.2, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(quick_walls, (*inputs, passes), eps=1e-6, atol=1e-5)
     assert torch.autograd.gradcheck(sky, inputs[:1], eps=1e-6, atol=1e-5)
     assert torch.autograd.gradcheck(walls, inputs, eps=1e-6, atol=1e-5)
 

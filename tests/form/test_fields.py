@@ -87,3 +87,22 @@ def test_the_variation_is_the_sum_of_its_map():
     for mask in (None, inside):
         mapped = crofton(field, 2.0, inside=mask).sum(dim=(1, 2))
         assert torch.allclose(variation(field, 2.0, inside=mask), mapped, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["both_inside", "shared"])
+def test_the_variation_is_the_sum_of_its_map_and_has_its_gradient(shared):
+    rng = torch.Generator().manual_seed(1)
+    field = 9 * torch.rand(2, 6, 7, generator=rng, dtype=torch.float64)
+    inside = torch.rand(2, 6, 7, generator=rng) > 0.3
+    mapped = crofton(field, 2.0) * inside if shared else crofton(field, 2.0, inside=inside)
+    found = variation(field, 2.0, inside=inside, shared=shared)
+    assert torch.allclose(found, mapped.sum(dim=(1, 2)))
+    assert torch.autograd.gradcheck(
+        lambda x: variation(x, 2.0, inside=inside, shared=shared), (field.requires_grad_(),)
+    )
+
+
+def test_the_ground_has_the_gradient_of_its_shares(soft):
+    assert torch.autograd.gradcheck(
+        lambda x: ground_cover(x, 2.0), (soft().cover.requires_grad_(),)
+    )
