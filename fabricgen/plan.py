@@ -127,6 +127,8 @@ def _check_layer(
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise PlanError(f"{name}: no column {', '.join(missing)}", "add it, empty if unknown")
+    if table.empty:
+        return
     shapes = table.geometry.to_numpy()
     wrong = shapely.is_empty(shapes) | ~shapely.is_valid(shapes) | shapely.has_z(shapes)
     outside = ~wrong & ~shapely.covers(near, np.where(wrong, None, shapes))
@@ -136,11 +138,13 @@ def _check_layer(
     ):
         if mask.any():
             raise PlanError(f"{name} {table['id'][mask].iloc[0]}: {what}", fix)
-    if table["id"].duplicated().any():
+    if len(set(table["id"].to_numpy())) < len(table):
         raise PlanError(f"{name}: id {table['id'][table['id'].duplicated()].iloc[0]} twice", "")
 
 
 def _check_overlaps(plan: Plan) -> None:
+    if plan.buildings.empty:
+        return
     shapes = plan.buildings.geometry.to_numpy()
     first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     pair = first < second
@@ -166,8 +170,15 @@ def road_polygons(roads: gpd.GeoDataFrame) -> np.ndarray:
 
 def road_area(plan: Plan, *, paths: bool = False) -> BaseGeometry:
     """Ground under carriageways inside the site, and under foot and cycle ways if asked."""
-    roads = plan.roads if paths else plan.roads[plan.roads["kind"] != ROAD_KINDS[PATH]]
-    return areas_of(shapely.intersection(shapely.union_all(road_polygons(roads)), plan.site))
+    areas = road_polygons(plan.roads)
+    if not paths:
+        areas = areas[plan.roads["kind"].to_numpy() != ROAD_KINDS[PATH]]
+    return areas_of(shapely.intersection(union_of(areas), plan.site))
+
+
+def union_of(shapes: np.ndarray) -> BaseGeometry:
+    """The union of shapes most of which lie apart, ten times as fast as for any."""
+    return shapely.disjoint_subset_union_all(shapes) if len(shapes) else shapely.MultiPolygon()
 
 
 def areas_of(shape: BaseGeometry) -> BaseGeometry:
@@ -180,40 +191,39 @@ def areas_of(shape: BaseGeometry) -> BaseGeometry:
 
 def canopy(plan: Plan) -> list[Shape]:
     """Crowns as seen from above: tree polygons, and discs of stems that stand in none."""
-    trees, green = plan.trees, plan.green
-    heights = trees["height_m"].dropna()
-    mean_m = float(heights.mean()) if len(heights) else float("nan")
-    patches = green.geometry[green["kind"] == "tree"].to_numpy()
+    tops = plan.trees["height_m"].to_numpy(np.float64)
+    mean_m = float(np.nanmean(tops)) if not np.isnan(tops).all() else float("nan")
+    patches = plan.green.geometry.to_numpy()[plan.green["kind"].to_numpy() == "tree"]
     shapes: list[Shape] = [(patch, BIT[TREE], mean_m) for patch in patches]
-    stems = trees.geometry.to_numpy()
-    inside = np.zeros(len(stems), dtype=bool)
-    inside[shapely.STRtree(stems).query(patches, predicate="intersects")[1]] = True
-    crowns = trees["crown_m"].fillna(CROWN_M).to_numpy()
-    tops = trees["height_m"].to_numpy()
-    for row in np.flatnonzero(~inside):
-        shapes.append((stems[row].buffer(crowns[row] / 2), BIT[TREE], float(tops[row])))
+    stems = plan.trees.geometry.to_numpy()
+    alone = np.ones(len(stems), dtype=bool)
+    if len(patches):
+        alone[shapely.STRtree(stems).query(patches, predicate="intersects")[1]] = False
+    crown_m = plan.trees["crown_m"].to_numpy(np.float64)
+    crown_m = np.where(np.isnan(crown_m), CROWN_M, crown_m)
+    discs = shapely.buffer(stems[alone], crown_m[alone] / 2, quad_segs=16)
+    shapes += [(disc, BIT[TREE], float(top)) for disc, top in zip(discs, tops[alone], strict=True)]
     return shapes
 
 
 def shapes_of(plan: Plan) -> list[Shape]:
     """Everything on a plan in the order in which it is painted, bottom to top."""
     nan = float("nan")
-    green, roads = plan.green, plan.roads
     shapes: list[Shape] = []
+    patches, kinds = plan.green.geometry.to_numpy(), plan.green["kind"].to_numpy()
     for kind in ("grass", "shrub"):
-        patches = green.geometry[green["kind"] == kind]
-        shapes += [(patch, BIT[GREEN_KINDS[kind]], nan) for patch in patches]
-    shapes += [(patch, BIT[WATER], nan) for patch in plan.water.geometry]
-    shapes += [(patch, BIT[PAVED], nan) for patch in plan.paved.geometry]
-    on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
-    areas = road_polygons(roads)
+        shapes += [(patch, BIT[GREEN_KINDS[kind]], nan) for patch in patches[kinds == kind]]
+    shapes += [(patch, BIT[WATER], nan) for patch in plan.water.geometry.to_numpy()]
+    shapes += [(patch, BIT[PAVED], nan) for patch in plan.paved.geometry.to_numpy()]
+    on_path = plan.roads["kind"].to_numpy() == ROAD_KINDS[PATH]
+    areas = road_polygons(plan.roads)
     shapes += [(area, BIT[PAVED], nan) for area in areas[on_path]]
     shapes += [(area, BIT[ROAD], nan) for area in areas[~on_path]]
     shapes += canopy(plan)
     heights = plan.buildings["height_m"].to_numpy()
     shapes += [
         (shape, BIT[BUILDING], float(height))
-        for shape, height in zip(plan.buildings.geometry, heights, strict=True)
+        for shape, height in zip(plan.buildings.geometry.to_numpy(), heights, strict=True)
     ]
     return shapes
 
@@ -255,41 +265,56 @@ def paint(
         A layout (1, 8, rows, cols).
     """
     shapes = list(shapes)
-    index = _burn([shape for shape, _, _ in shapes], frame, subpixels)
+    plane = (frame.rows, frame.cols)
+    index = _samples(_burn([shape for shape, _, _ in shapes], frame, subpixels), subpixels)
     bits = np.array([ground, *(bits for _, bits, _ in shapes)], dtype=np.uint8)[index]
     tops = np.array([np.nan, *(height for _, _, height in shapes)], dtype=np.float32)[index]
-    blocks = (frame.rows, subpixels, frame.cols, subpixels)
-    bits = bits.reshape(blocks)
-    tops = tops.reshape(blocks)
 
     # Shares of the part of a pixel that has data.
-    seen = (bits > 0).sum(axis=(1, 3))
+    counts = _counts(bits)  # (256, pixels)
+    seen = subpixels**2 - counts[0]
     known = seen * 2 >= subpixels**2
-    counts = np.stack([(bits == bit).sum(axis=(1, 3)) for bit in BIT])
-    cover = np.where(known, counts / np.maximum(seen, 1), 0).astype(np.float32)
-    allowed = np.bitwise_or.reduce(np.bitwise_or.reduce(bits, axis=3), axis=1)
-    allowed = np.where(known, allowed, 0).astype(np.uint8)
+    cover = np.where(known, counts[list(BIT)] / np.maximum(seen, 1), 0).astype(np.float32)
+    allowed = np.where(known, np.bitwise_or.reduce(bits, axis=0), 0).astype(np.uint8)
 
     # One height a pixel: the roof's where there is one, else the crown's.
     roof = _mean_where(tops, bits == BIT[BUILDING])
     crown = _mean_where(tops, bits == BIT[TREE])
     height = np.where(np.isnan(roof), crown, roof)
     height_known = known & ~np.isnan(height)
+    height = np.where(height_known, height, 0).astype(np.float32)
     return check(
         Layout(
-            torch.from_numpy(cover)[None],
-            torch.from_numpy(np.where(height_known, height, 0).astype(np.float32))[None],
-            torch.from_numpy(allowed)[None],
-            torch.from_numpy(height_known)[None],
+            torch.from_numpy(cover.reshape(1, len(BIT), *plane)),
+            torch.from_numpy(height.reshape(1, *plane)),
+            torch.from_numpy(allowed.reshape(1, *plane)),
+            torch.from_numpy(height_known.reshape(1, *plane)),
             frame.pixel_m,
         )
     )
 
 
+def _samples(index: np.ndarray, subpixels: int) -> np.ndarray:
+    """A grid of samples with those of each pixel in one column, (subpixels², pixels)."""
+    rows, cols = (size // subpixels for size in index.shape)
+    blocks = index.reshape(rows, subpixels, cols, subpixels)
+    return blocks.transpose(1, 3, 0, 2).reshape(subpixels**2, rows * cols)
+
+
+def _counts(bits: np.ndarray) -> np.ndarray:
+    """How many samples of each pixel hold each byte, (256, pixels)."""
+    pixels = bits.shape[1]
+    found = np.zeros((256, pixels), dtype=np.int64)
+    for byte in np.unique(bits):
+        found[byte] = np.count_nonzero(bits == byte, axis=0)
+    return found
+
+
 def _mean_where(tops: np.ndarray, where: np.ndarray) -> np.ndarray:
-    where = where & ~np.isnan(tops)
-    count = where.sum(axis=(1, 3))
-    total = np.where(where, tops, 0).sum(axis=(1, 3))
+    """Mean of the heights that are known in some samples of each pixel, (pixels,); else NaN."""
+    sample, pixel = np.nonzero(where & ~np.isnan(tops))
+    count = np.bincount(pixel, minlength=tops.shape[1])
+    total = np.bincount(pixel, weights=tops[sample, pixel], minlength=tops.shape[1])
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

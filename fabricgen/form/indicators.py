@@ -89,21 +89,22 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     import numpy as np
     import shapely
 
-    from fabricgen.plan import areas_of, canopy, road_area
+    from fabricgen.plan import areas_of, canopy, road_area, union_of
 
     site_m2 = plan.site.area
     footprint_m2 = plan.buildings.geometry.area.to_numpy()
     floors = plan.buildings["floors"].to_numpy()
     heights = plan.buildings["height_m"].to_numpy()
     floors = np.where(np.isnan(floors), np.maximum(1.0, np.round(heights / STOREY_M)), floors)
-    built_m2 = plan.buildings.union_all().area
-    crowns = areas_of(
-        shapely.intersection(shapely.union_all([shape for shape, _, _ in canopy(plan)]), plan.site)
-    )
-    low = plan.green[plan.green["kind"] != "tree"].union_all()
-    roads = shapely.difference(road_area(plan), crowns)
+    built_m2 = union_of(plan.buildings.geometry.to_numpy()).area
+    crowns = union_of(np.array([shape for shape, _, _ in canopy(plan)], dtype=object))
+    crowns = areas_of(shapely.intersection(crowns, plan.site))
+    patches = plan.green.geometry.to_numpy()[plan.green["kind"].to_numpy() != "tree"]
+    low = union_of(patches)
+    carriageways = road_area(plan)
+    roads = shapely.difference(carriageways, crowns)
     paved = shapely.union_all([plan.paved.union_all(), road_area(plan, paths=True)])
-    paved = shapely.difference(paved, shapely.union_all([crowns, road_area(plan)]))
+    paved = shapely.difference(paved, shapely.union_all([crowns, carriageways]))
     floor_m2 = float((footprint_m2 * floors).sum())
     volume_m3 = float((footprint_m2 * heights).sum())
     return {
