@@ -73,10 +73,10 @@ def compare(
     check_replaceable(out, mark=MARK)
     prepare_output(out.parent, free_mb=20)
     with console.progress("compare") as on_step:
-        plans = gather(paths, settings=counting, on_step=on_step)
+        plans = gather(paths, settings=counting, best=asked.best, on_step=on_step)
         made = held_against(plans, asked)
         facts = {"region": plans[0].region, "counts": {"made": len(plans)}}
-        inputs = [path if path.exists() else path.parent for path in paths]
+        inputs = dict.fromkeys(path if path.exists() else path.parent for path in paths)
         run = record("compare", start=start, settings=values, inputs=inputs, more=facts)
         write_comparison(made, out, record=run)
     rows = ranking(made)

@@ -172,12 +172,28 @@ def score_files(
     settings = settings or ScoreSettings()
     if not paths:
         raise InputError("no plan to score", "give a GeoPackage or GeoTIFF, or several")
-    own = {} if settings.factors is None else read_own(Path(settings.factors))
-    regions: dict[str, Region] = {}
     if settings.region != "auto":
         carbon.region(settings.region)  # a misspelt name is told before any work
-    before = None if settings.before is None else read_before(Path(settings.before))
     candidates = read_candidates(paths, pixel_m=settings.pixel_m)
+    return order(score_candidates(candidates, settings=settings, on_step=on_step))
+
+
+def score_candidates(
+    candidates: Sequence[Candidate], *, settings: ScoreSettings, on_step: OnStep = quiet
+) -> list[Scored]:
+    """Counts candidates one by one, in the order given and unranked.
+
+    Args:
+        candidates: What was drawn.
+        settings: Region, own factors, horizon, draws.
+        on_step: Hears about progress.
+
+    Raises:
+        InputError: A setting or what a candidate holds cannot be used.
+    """
+    own = {} if settings.factors is None else read_own(Path(settings.factors))
+    before = None if settings.before is None else read_before(Path(settings.before))
+    regions: dict[str, Region] = {}
     found = []
     for number, candidate in enumerate(candidates):
         on_step(number, len(candidates), candidate.name)
@@ -188,7 +204,7 @@ def score_files(
             judge(candidate, regions[name], reason=reason, settings=settings, before=before)
         )
     on_step(len(candidates), len(candidates), "ranked")
-    return order(found)
+    return found
 
 
 def region_of(candidate: Candidate, settings: ScoreSettings) -> tuple[str, str]:

@@ -12,8 +12,9 @@ import torch
 
 from fabricgen.carbon.uncertainty import SURE, beat_matrix, beats, tie_groups
 from fabricgen.errors import InputError, SettingsError
-from fabricgen.report.compare_inputs import KINDS, NET, Counted, flows_of
+from fabricgen.report.compare_counted import KINDS, MOST, NET, Counted, flows_of
 from fabricgen.report.tables import FORM, GREEN, NAMES
+from fabricgen.settings import ranged
 from fabricgen.units import KG_PER_T
 
 TAILS = (0.05, 0.95)
@@ -27,6 +28,9 @@ class CompareSettings:
 
     per: Literal["auto", "floor", "site", "plan"] = "auto"  # auto: floor where all plans have some
     reference: str | None = None  # plan that the others are held against; None: the first given
+    best: int | None = ranged(
+        None, 2, MOST
+    )  # of a folder of scores, plans taken by rank; None: all
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fabricgen.report.charts import ticks
 from fabricgen.report.compare import Comparison, Measure, amount
-from fabricgen.report.compare_inputs import KINDS, NET
+from fabricgen.report.compare_counted import KINDS, NET
 from fabricgen.report.marks import INK, line, svg, text
 from fabricgen.report.tables import GREEN, NAMES, SHARES, number
 

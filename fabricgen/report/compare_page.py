@@ -210,7 +210,9 @@ def _scene(comparison: Comparison) -> dict[str, Any]:
         is_near = one.plan.crs == plans[0].plan.crs
         if not is_near or one.plan.site.intersection(site).area < SAME_SITE * site.area:
             return {"scene_names": []}
-    return scene_values([(one.name, one.plan) for one in plans], plans[0].frame)
+    unknown_m = {one.name: one.unknown_height_m for one in plans}
+    named = [(one.name, one.plan) for one in plans]
+    return scene_values(named, plans[0].frame, unknown_heights_m=unknown_m)
 
 
 def figure(value: float) -> str:

@@ -56,10 +56,10 @@ def scene_values(
     frame: Frame,
     *,
     surroundings: Surroundings | None = None,
-    unknown_height_m: float = STOREY_M,
+    unknown_heights_m: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """What the template `scene.html` asks for; arguments as in `scene_of`."""
-    scene = scene_of(plans, frame, surroundings=surroundings, unknown_height_m=unknown_height_m)
+    scene = scene_of(plans, frame, surroundings=surroundings, unknown_heights_m=unknown_heights_m)
     return {
         "scene_names": [name for name, _ in plans],
         "scene_uses": [(use["label"], use["color"]) for use in scene["uses"]],
@@ -83,7 +83,7 @@ def scene_of(
     frame: Frame,
     *,
     surroundings: Surroundings | None = None,
-    unknown_height_m: float = STOREY_M,
+    unknown_heights_m: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The scene of one site and its schemes, ready for JSON.
 
@@ -91,7 +91,7 @@ def scene_of(
         plans: Name and plan of each scheme, all of one site.
         frame: The view is turned like it.
         surroundings: Layers around the site, as in `plan_svg`; buildings may have `height_m`.
-        unknown_height_m: Drawn where a building has no height.
+        unknown_heights_m: Of buildings without a height, by name of the plan; else one storey.
     """
     first = plans[0][1]
     view = _view(first, frame, surroundings)
@@ -101,8 +101,12 @@ def scene_of(
     latitude_deg, grid_north_deg = _place(first)
     others = {k: v for k, v in (surroundings or {}).items() if k != "buildings"}
     uses = _uses(plan for _, plan in plans)
+    unknown_m = unknown_heights_m or {}
     schemes = [
-        _scheme(name, plan, view, middle, uses=list(uses), unknown_height_m=unknown_height_m)
+        {
+            "name": name,
+            **_scheme(plan, view, middle, uses=list(uses), unknown_m=unknown_m.get(name, STOREY_M)),
+        }
         for name, plan in plans
     ]
     around = background(first, view, others)
@@ -163,13 +167,7 @@ def _uses(plans: Iterable[Plan]) -> dict[str, str]:
 
 
 def _scheme(
-    name: str,
-    plan: Plan,
-    view: View,
-    middle: np.ndarray,
-    *,
-    uses: list[str],
-    unknown_height_m: float,
+    plan: Plan, view: View, middle: np.ndarray, *, uses: list[str], unknown_m: float
 ) -> dict[str, Any]:
     """One scheme: layers of ground, buildings, crowns."""
     stemless, under = _canopy(plan)
@@ -178,11 +176,10 @@ def _scheme(
         patches = polygons_of(view.flat(under))
         layers.insert(-1, {"c": "under", "p": _polygons(patches, middle)})
     table = plan.buildings
-    heights_m = table["height_m"].fillna(table["floors"] * STOREY_M).fillna(unknown_height_m)
+    heights_m = table["height_m"].fillna(table["floors"] * STOREY_M).fillna(unknown_m)
     walls = shapely.orient_polygons(view.flat(table.geometry.to_numpy()))
     crown_m = HEIGHT_PER_CROWN * CROWN_M
     return {
-        "name": name,
         "ground": layers,
         "buildings": [
             {"h": round(float(h), 2), "u": _use(use, uses), "p": _polygons([wall], middle)}

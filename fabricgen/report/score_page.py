@@ -13,7 +13,6 @@ from fabricgen.carbon.factors import FACTOR_FILES
 from fabricgen.carbon.uncertainty import SURE, net_draws
 from fabricgen.design.candidates import Scored
 from fabricgen.files import atomic_file, atomic_folder
-from fabricgen.form.indicators import STOREY_M
 from fabricgen.report.attribution import legend_stops, legend_ticks, net_map, picture_svg, reach_of
 from fabricgen.report.charts import ledger_svg
 from fabricgen.report.page import render
@@ -126,8 +125,8 @@ def _scene(one: Scored) -> dict[str, Any]:
     plan = one.candidate.plan
     if plan is None:
         return {"scene_names": []}
-    height_m = STOREY_M if one.heights is None else one.heights.central_m
-    return scene_values([(one.name, plan)], one.candidate.frame, unknown_height_m=height_m)
+    unknown_m = {} if one.heights is None else {one.name: one.heights.central_m}
+    return scene_values([(one.name, plan)], one.candidate.frame, unknown_heights_m=unknown_m)
 
 
 def _facts(one: Scored) -> dict[str, Any]:

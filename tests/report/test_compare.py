@@ -22,7 +22,8 @@ from fabricgen.report.compare import (
     pairs_table,
 )
 from fabricgen.report.compare_chart import NAMED, axes_of, parallel_svg
-from fabricgen.report.compare_inputs import NET, Counted, gather
+from fabricgen.report.compare_counted import NET, Counted
+from fabricgen.report.compare_inputs import gather
 from fabricgen.report.compare_page import compare_page, figure, percent, signed, write_comparison
 from fabricgen.report.score_page import write_scores
 from fabricgen.report.tables import FORM
@@ -161,6 +162,29 @@ def test_a_folder_of_scores_is_taken_as_it_was_counted(scores, three):
         assert one.not_assessed == ("wind",)
 
 
+def test_of_very_many_plans_the_best_are_taken_from_the_parts(scores, tmp_path):
+    """Very many plans stand ranked in one table without draws, and with them in parts."""
+    table = pd.read_parquet(scores / "scores.parquet")
+    many = tmp_path / "many"
+    (many / "parts").mkdir(parents=True)
+    shutil.copy(scores / "run.json", many)
+    names = [f"p{n:03d}" for n in range(500)]
+    rows = table.drop(columns="rank").iloc[[0] * 500].assign(plan=names, problem="")
+    rows[NET] = 1000.0 + np.arange(500)
+    for part in range(5):  # that know no order
+        of_part = rows.iloc[4 - part :: 5]
+        of_part.to_parquet(many / "parts" / f"part-{part:05d}.parquet", index=False)
+    ranked = pd.DataFrame({"plan": names, "file": table["file"].iloc[0], "rank": range(1, 501)})
+    ranked.sample(frac=1, random_state=1).to_parquet(many / "scores.parquet")
+    with pytest.raises(InputError, match="many: holds 500 plans; compare its best 400 by best=400"):
+        gather([many], settings=SETTINGS)
+    plans = gather([many], settings=SETTINGS, best=3)
+    assert [one.name for one in plans] == ["many/p000", "many/p001", "many/p002"]
+    assert [one.values[NET] for one in plans] == [1000.0, 1001.0, 1002.0]
+    (one, two) = gather([many / "p449", many / "p007"], settings=SETTINGS)
+    assert (one.values[NET], two.values[NET]) == (1449.0, 1007.0)
+
+
 def test_one_plan_of_a_file_or_folder_can_be_named(scores, files):
     plans = gather([scores / "two-s01", scores / "s02"], settings=SETTINGS)
     assert [one.name for one in plans] == ["scores/two-s01", "scores/two-s02"]
@@ -197,7 +221,7 @@ def test_inputs_that_cannot_be_compared_are_told_in_one_line(scores, files, tmp_
     pd.read_parquet(old / "scores.parquet").drop(columns="net_draws_kgco2e_per_year").to_parquet(
         old / "scores.parquet"
     )
-    with pytest.raises(FormatError, match="old/scores.parquet: holds no common draws"):
+    with pytest.raises(FormatError, match="old/scores.parquet: holds no draws"):
         gather([old, scores], settings=SETTINGS)
     (old / "run.json").write_text("{")
     with pytest.raises(FormatError, match=r"old/run.json: cannot be read"):

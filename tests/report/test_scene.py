@@ -105,7 +105,9 @@ def test_unknown_heights_are_drawn_as_asked_and_counted(plans):
     name, plan = plans[0]
     table = plan.buildings.assign(height_m=np.nan, floors=np.nan)
     table.loc[table.index[0], "floors"] = 4
-    told = scene_of([(name, replace(plan, buildings=table))], made.FRAME, unknown_height_m=7.5)
+    told = scene_of(
+        [(name, replace(plan, buildings=table))], made.FRAME, unknown_heights_m={name: 7.5}
+    )
     heights = [item["h"] for item in told["schemes"][0]["buildings"]]
     assert heights == [4 * STOREY_M] + [7.5] * (len(table) - 1)
     assert told["unknown_heights"] == len(table)
