@@ -7,8 +7,10 @@ shrink to nothing go. This brings back what a contour loses: corners, and with t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import shapely
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import spsolve
 
@@ -80,10 +82,40 @@ def fit(
         starts = walls.corners()
         pieces = cut(starts, starts[walls.after])
         _move(walls, pieces, starts, share - render(pieces, share.shape))
-        for k, outline in zip(at, _rebuilt(walls, shortest_px), strict=True):
+        moved = _rebuilt(walls, shortest_px)
+        for k, outline in zip(at, _uncrossed([kept[k] for k in at], moved), strict=True):
             kept[k] = outline
     living = [outline for outline in kept if outline is not None]
     return kept, share - cover_of(living, share.shape)
+
+
+def _uncrossed(
+    before: Sequence[Outline | None], after: Sequence[Outline | None]
+) -> list[Outline | None]:
+    """Moved outlines, rings of which that have come to cross themselves as they were before."""
+    rings = [ring for outline in after if outline is not None for ring in outline.rings]
+    if not rings:
+        return list(after)
+    corners = np.concatenate([ring_corners(ring) for ring in rings])
+    owner = np.repeat(np.arange(len(rings)), [len(ring.angle) for ring in rings])
+    sound = iter(shapely.is_valid(shapely.polygons(shapely.linearrings(corners, indices=owner))))
+    found: list[Outline | None] = []
+    for old, new in zip(before, after, strict=True):
+        if new is None or old is None:
+            found.append(new)
+            continue
+        kept = [next(sound) for _ in new.rings]
+        same = len(old.rings) == len(new.rings)
+        found.append(
+            replace(
+                new,
+                rings=tuple(
+                    ring if good or not same else old.rings[j]
+                    for j, (ring, good) in enumerate(zip(new.rings, kept, strict=True))
+                ),
+            )
+        )
+    return found
 
 
 def cover_of(outlines: Sequence[Outline], shape: tuple[int, int]) -> np.ndarray:
