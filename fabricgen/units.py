@@ -22,6 +22,7 @@ _FEET_INCHES = re.compile(
 )
 UNIT_M = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0}
 UNIT_M |= {"ft": M_PER_FOOT, "feet": M_PER_FOOT, "foot": M_PER_FOOT, "cm": 0.01, "km": 1000.0}
+UNIT_M |= {"mm": 0.001, "usft": 1200 / 3937, "ftus": 1200 / 3937}
 
 
 def length_m(text: str | None) -> float:

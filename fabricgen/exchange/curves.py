@@ -1,7 +1,7 @@
 """Curves in a GeoPackage, which GDAL turns into short lines without a word."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,20 +22,28 @@ def curved(path: Path, layer: str) -> list[str]:
         path: A GeoPackage that GDAL reads.
         layer: Name of a layer with geometry.
     """
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as base:
-        found = base.execute(
-            "SELECT column_name, geometry_type_name FROM gpkg_geometry_columns "
-            "WHERE table_name = ?",
-            (layer,),
-        ).fetchone()
-        if found is None or str(found[1]).upper() in FLAT_TYPES:
-            return []
-        column, table = (name.replace('"', '""') for name in (found[0], layer))
-        rows = base.execute(f'SELECT rowid, substr("{column}", 1, 80) FROM "{table}"')
-        return list(_curved(rows))
+    # Immutable: read as it stands, whoever holds it locked.
+    where = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(where, uri=True)) as base:
+            return list(_curved(_rows(base, layer)))
+    except sqlite3.DatabaseError:
+        return []  # nothing to tell: what is damaged, GDAL has read or refused
 
 
-def _curved(rows: sqlite3.Cursor) -> Iterator[str]:
+def _rows(base: sqlite3.Connection, layer: str) -> Iterable[tuple[int, bytes]]:
+    """Row numbers and the heads of geometries of a layer that may hold curves."""
+    found = base.execute(
+        "SELECT column_name, geometry_type_name FROM gpkg_geometry_columns WHERE table_name = ?",
+        (layer,),
+    ).fetchone()
+    if found is None or str(found[1]).upper() in FLAT_TYPES:
+        return ()
+    column, table = (name.replace('"', '""') for name in (found[0], layer))
+    return base.execute(f'SELECT rowid, substr("{column}", 1, 80) FROM "{table}"')
+
+
+def _curved(rows: Iterable[tuple[int, bytes]]) -> Iterator[str]:
     for number, blob in rows:
         if blob is None or len(blob) <= HEAD:
             continue

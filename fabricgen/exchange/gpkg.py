@@ -139,6 +139,22 @@ def is_ours(path: Path) -> bool:
     return site is not None and "scheme" in site["fields"] and layers >= set(LAYERS)
 
 
+def _check_length(path: Path) -> None:
+    """Holds the size of a database against its header: SQLite itself reads on while it can.
+
+    Raises:
+        FormatError: Pages are missing at its end.
+    """
+    with path.open("rb") as source:
+        head = source.read(100)
+    if len(head) < 100 or head[24:28] != head[92:96]:  # the header counts pages no more
+        return
+    page = int.from_bytes(head[16:18], "big")
+    size = (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+    if size > path.stat().st_size and head.startswith(b"SQLite format 3"):
+        raise FormatError(f"{path.name}: is cut short", "export it again")
+
+
 def _quietly(read: Callable[..., Any], path: Path, **named: Any) -> Any:
     """Asks GDAL without its warnings: they are told where the layers are read."""
     with warnings.catch_warnings(action="ignore"):
@@ -148,6 +164,7 @@ def _quietly(read: Callable[..., Any], path: Path, **named: Any) -> Any:
 def _read_info(path: Path, name: str) -> dict[str, Any] | None:
     if not path.is_file():
         raise FormatError(f"{path.name}: no such file", "give the path of a GeoPackage")
+    _check_length(path)
     try:
         return _quietly(pyogrio.read_info, path, layer=name)
     except DataLayerError:

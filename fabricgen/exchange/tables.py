@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pyogrio
@@ -80,7 +81,8 @@ def of_geojson(document: dict[str, Any], path: Path) -> list[Table]:
         raise FormatError(f"{path.name}: holds {kind}, no FeatureCollection", "give GeoJSON")
     if not document["features"]:
         raise FormatError(f"{path.name}: holds no feature", "export it again")
-    records = [_record(one, n, path.name) for n, one in enumerate(document["features"], start=1)]
+    with np.errstate(invalid="ignore"):  # coordinates that are no number are told with their id
+        records = [_record(one, n, path.name) for n, one in enumerate(document["features"], 1)]
     rows = gpd.GeoDataFrame(records, geometry="geometry", crs=_crs_member(document, path.name))
     ours = document.get("fabricgen")
     return [Table(path.stem, rows, ours.get("crs") if isinstance(ours, dict) else None)]
