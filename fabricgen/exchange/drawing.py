@@ -176,8 +176,8 @@ def _place(drawing: Any, own: dict[str, str], path: Path, unit_m: float) -> tupl
             return still, CRS.from_user_input(beside.read_text(encoding="utf-8").strip())
         if geodata is not None:
             matrix, code = geodata.get_crs_transformation()
-            corners = np.array(matrix.transform_vertices([(0, 0), (1, 0), (0, 1)]), dtype=object)
-            start, right, up = (np.array([float(c.x), float(c.y)]) for c in corners)
+            corners = matrix.transform_vertices([(0, 0), (1, 0), (0, 1)])
+            start, right, up = (np.array([corner.x, corner.y]) for corner in corners)
             turn = np.stack([right - start, up - start], axis=1) / unit_m
             return np.column_stack([turn, start]), CRS.from_epsg(code)
     except (CRSError, ValueError, UnicodeDecodeError, *_geodata_errors()) as err:

@@ -108,7 +108,8 @@ def _place(model: Any, unit_m: float) -> tuple[np.ndarray, CRS]:
     map_unit = getattr(turn.TargetCRS, "MapUnit", None)
     units = need("ifcopenshell.util.unit", extra="cad")
     map_m = units.convert_unit(1.0, map_unit, _meter(model)) if map_unit else unit_m
-    angle = np.arctan2(turn.XAxisOrdinate or 0.0, turn.XAxisAbscissa or 1.0)
+    across, along = turn.XAxisOrdinate, turn.XAxisAbscissa
+    angle = 0.0 if across is None or along is None else np.arctan2(across, along)
     scale = (turn.Scale or 1.0) * map_m / unit_m
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     shift = np.array([turn.Eastings, turn.Northings]) * map_m
