@@ -160,8 +160,8 @@ def test_geographic_data_of_a_drawing_place_it(tmp_path):
         'xmlns="http://www.osgeo.org/mapguide/coordinatesystem"><Alias id="32635" type="Coordina'
         'teSystem"><ObjectId>WGS84.UTM-35N</ObjectId><Namespace>EPSG Code</Namespace></Alias>'
         '<Axis uom="METER"><CoordinateSystemAxis><AxisOrder>1</AxisOrder><AxisName>Easting'
-        "</AxisName></CoordinateSystemAxis><CoordinateSystemAxis><AxisOrder>2</AxisOrder>"
-        "<AxisName>Northing</AxisName></CoordinateSystemAxis></Axis></Dictionary>"
+        "</AxisName><AxisAbbreviation>E</AxisAbbreviation></CoordinateSystemAxis><CoordinateSystemAxis><AxisOrder>2</AxisOrder>"
+        "<AxisName>Northing</AxisName><AxisAbbreviation>N</AxisAbbreviation></CoordinateSystemAxis></Axis></Dictionary>"
     )
     geodata.setup_local_grid(design_point=(0, 0), reference_point=(X, Y), crs=system)
     made.saveas(tmp_path / "a.dxf")
