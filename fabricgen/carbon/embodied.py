@@ -109,7 +109,7 @@ def element_layers(site: Site, read: Reader, change: Change, mix: dict[str, floa
     Walls of new buildings are those of their own height field, so that a wall against a kept
     building is none. Renewals are smooth in the study period over the service life.
     """
-    walls = walls_of(site, lambda part: new_built(part) * part.design.height_m)
+    walls = walls_of(site, new_built)
     ground = change.new_footprint
     glass = read.mean(mix, "wwr.{}")
     floors = change.new_floor

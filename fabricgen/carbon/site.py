@@ -13,7 +13,7 @@ from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.carbon.microclimate_reach import one_for_all
 from fabricgen.errors import LayoutError
-from fabricgen.form.fields import WALL_CORRECTION, variation
+from fabricgen.form.fields import WALL_CORRECTION, hidden_outline_m, variation
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
 from fabricgen.surfaces import BIT, BUILDING, ROAD, SURFACES
@@ -224,7 +224,7 @@ class Site:
     @cached_property
     def wall(self) -> Field:
         """Outer walls [m²]; equation 1.8. Buildings around the site cover walls at its edge."""
-        return walls_of(self, lambda part: part.design.shares[BUILDING] * part.design.height_m)
+        return walls_of(self, lambda part: part.design.shares[BUILDING])
 
     @cached_property
     def street_m_per_m2(self) -> Tensor:
@@ -269,18 +269,26 @@ class _Areas(torch.autograd.Function):
         return found.sum(dim=0, keepdim=True) if ctx.items < len(found) else found, None
 
 
-def walls_of(site: Site, height_m: Callable[[Site], Tensor]) -> Field:
-    """Outer walls of a field of heights, inside the site [m²]; equation 1.8."""
+def walls_of(site: Site, share: Callable[[Site], Tensor]) -> Field:
+    """Outer walls of a share of buildings, inside the site [m²]; equation 1.8.
+
+    With those of houses and gaps narrower than a pixel, which the equation cannot see.
+    """
+
+    def hidden(part: Site) -> Tensor:
+        outline = hidden_outline_m(share(part), part.design.pixel_m) * part.design.height_m
+        return WALL_CORRECTION * outline * (part.plane_m2 > 0)
+
+    def mapped(part: Site) -> Tensor:
+        walls = wall_area_m2(share(part) * part.design.height_m, part.design.pixel_m)
+        return walls * (part.plane_m2 > 0) + hidden(part)
 
     def total(part: Site) -> Tensor:
-        steps = variation(height_m(part), part.design.pixel_m, inside=part.within, shared=True)
-        return WALL_CORRECTION * steps
+        high = share(part) * part.design.height_m
+        steps = variation(high, part.design.pixel_m, inside=part.within, shared=True)
+        return WALL_CORRECTION * steps + hidden(part).sum(dim=(1, 2))
 
-    return Field(
-        site.parts,
-        lambda part: wall_area_m2(height_m(part), part.design.pixel_m) * (part.plane_m2 > 0),
-        total,
-    )
+    return Field(site.parts, mapped, total)
 
 
 def make_site(

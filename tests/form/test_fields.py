@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from fabricgen.form.fields import crofton, gaussian_blur, ground_cover, variation, wall_area_m2
+from fabricgen.form.fields import (
+    crofton,
+    gaussian_blur,
+    ground_cover,
+    hidden_outline_m,
+    variation,
+    wall_area_m2,
+)
 from fabricgen.surfaces import BUILDING, GRASS, PAVED, ROAD, TREE
 
 
@@ -106,3 +113,32 @@ def test_the_ground_has_the_gradient_of_its_shares(soft):
     assert torch.autograd.gradcheck(
         lambda x: ground_cover(x, 2.0), (soft().cover.requires_grad_(),)
     )
+
+
+def test_hard_shares_hide_no_outline_and_neither_do_straight_soft_edges():
+    rng = torch.Generator().manual_seed(5)
+    hard = (torch.rand(2, 12, 13, generator=rng) > 0.5).double()
+    assert float(hidden_outline_m(hard, 2.0).abs().max()) == 0
+    edge = torch.linspace(-3, 3, 14, dtype=torch.float64).clamp(0, 1).expand(1, 12, 14)
+    assert float(hidden_outline_m(edge, 2.0).abs().max()) == 0
+
+
+@pytest.mark.parametrize("gap_m", [0.5, 1.0, 1.5])
+def test_a_gap_narrower_than_a_pixel_has_most_of_its_two_edges(gap_m):
+    share = torch.ones(1, 40, 21, dtype=torch.float64)
+    share[:, :, 10] = 1 - gap_m / 2
+    whole = torch.ones_like(share)
+    whole[:, :, 10] = 0
+    wanted = float(variation(whole, 2.0, smooth=0.0))
+    seen = float(variation(share, 2.0, smooth=0.0))
+    found = seen + float(hidden_outline_m(share, 2.0).sum())
+    assert seen == pytest.approx(gap_m / 2 * wanted)  # so little of it
+    # Lines along diagonals end at the image's edge, where no dip can be told.
+    dip = gap_m / 2
+    assert found == pytest.approx((dip + 0.75 * dip * (1 - dip)) * wanted, rel=0.02)
+
+
+def test_the_hidden_outline_has_the_gradient_of_its_map():
+    rng = torch.Generator().manual_seed(6)
+    share = torch.rand(2, 6, 7, generator=rng, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: hidden_outline_m(x, 2.0), (share,))
