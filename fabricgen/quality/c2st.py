@@ -78,10 +78,13 @@ def c2st(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     score, drop = np.zeros(len(rows)), np.zeros(len(names))
     for learn, ask in folds.split(rows, kind, group):
-        model = _model(seed).fit(rows[learn], kind[learn])
-        score[ask] = model.predict_proba(rows[ask])[:, 1]
+        told = ~np.isnan(rows[learn]).all(axis=0)  # nothing can be learned of the others
+        model = _model(seed).fit(rows[learn][:, told], kind[learn])
+        seen_rows = rows[ask][:, told]
+        score[ask] = model.predict_proba(seen_rows)[:, 1]
         if top:
-            drop += _importance(model, rows[ask], kind[ask], seed) * len(ask) / len(rows)
+            share = len(ask) / len(rows)
+            drop[told] += _importance(model, seen_rows, kind[ask], seed) * share
     right = (score > 0.5) == (kind == 1)
     order = np.argsort(-drop, kind="stable")[:top]
     return Told(

@@ -57,6 +57,12 @@ def test_what_is_missing_is_seen_as_such(rng):
     assert told.accuracy > 0.75 and told.top[0][0] == "k3"
 
 
+def test_what_one_site_alone_has_is_no_obstacle(rng):
+    real, found = normals(40, rng), normals(40, rng)
+    real[1:, 3], found[:, 3] = np.nan, np.nan  # the folds without that site know nothing of it
+    assert 0.2 < asked(real, found, rng).accuracy < 0.8
+
+
 def test_the_larger_side_is_thinned(rng):
     assert asked(normals(300, rng), normals(100, rng), rng, top=0).n == 100
 
