@@ -48,11 +48,17 @@ def _new_and_kept(site: Site, surface: int, *, known: bool) -> tuple[Field, Fiel
         return part.design.ground_shares[surface]
 
     def new(part: Site) -> Tensor:
-        return (share(part) - part.base.ground_shares[surface]).clamp(min=0)  # type: ignore[union-attr]
+        return torch.relu(share(part) - part.base.ground_shares[surface])  # type: ignore[union-attr]
 
     if not known:
         return site.field(share), site.field(lambda part: 0 * share(part))
-    return site.field(new), site.field(lambda part: share(part) - new(part))
+    laid = site.field(new)
+    stays = Field(
+        site.parts,
+        lambda part: (share(part) - new(part)) * part.plane_m2,
+        lambda part: part.ground_areas_m2[:, surface] - laid.of(part).sum(dim=(1, 2)),
+    )
+    return laid, stays
 
 
 def _renewals(read: Reader, years: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +82,7 @@ def _broken_out(site: Site, place: Place, years: Tensor) -> Entry:
     def unsealed(part: Site) -> Tensor:
         before = part.base.ground_shares  # type: ignore[union-attr]
         after = part.design.ground_shares
-        return (before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED]).clamp(min=0)
+        return torch.relu(before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED])
 
     lost = site.field(unsealed)
     return entry("pave.embodied.end_of_life", [part(lost, rate, pulse(place, years))], read.ids)

@@ -199,12 +199,16 @@ class Site:
     @cached_property
     def areas_m2(self) -> Tensor:
         """Area of each surface seen from above, (B, 8)."""
-        return self.sums(lambda part: areas_of(part.design.cover, part))
+        if self.parts == (self,):
+            return areas_of(self.design.cover, self)
+        return self.sums(lambda part: part.areas_m2)
 
     @cached_property
     def ground_areas_m2(self) -> Tensor:
         """Area of each surface of the ground under crowns, (B, 8)."""
-        return self.sums(lambda part: areas_of(part.design.ground, part))
+        if self.parts == (self,):
+            return areas_of(self.design.ground, self)
+        return self.sums(lambda part: part.ground_areas_m2)
 
     @cached_property
     def footprint(self) -> Field:

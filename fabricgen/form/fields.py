@@ -313,39 +313,33 @@ class _Ground(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cover: Tensor, sigma_px: float) -> Tensor:
-        ground, near = torch.empty_like(cover), []
+        ground, blurred = torch.empty_like(cover), []
         for own, below in zip(cover.split(1), ground.split(1), strict=True):
-            near.append(gaussian_blur(_open(own), sigma_px))
-            around = near[-1].sum(dim=1)
+            near = [gaussian_blur(own[:, part], sigma_px) for part in UNDER]  # (1, 3, H, W) each
+            around = near[0].sum(dim=1) + near[1].sum(dim=1)
             per_near = own[:, TREE] / (around + FLOOR_WEIGHT)  # r, (1, H, W)
             below[:, BUILDING] = own[:, BUILDING]
-            for part, shown in zip(UNDER, near[-1].split(3, dim=1), strict=True):
+            for part, shown in zip(UNDER, near, strict=True):
                 torch.addcmul(own[:, part], shown, per_near[:, None], out=below[:, part])
             torch.addcmul(own[:, TREE], around, per_near, value=-1, out=below[:, TREE])
+            blurred += near
         ctx.sigma_px = sigma_px
-        ctx.save_for_backward(cover, *near)
+        ctx.save_for_backward(cover, *blurred)
         return ground
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        cover, *near = ctx.saved_tensors
+        cover, *blurred = ctx.saved_tensors
         found = slopes[0].clone()
-        for own, blurred, slope in zip(cover.split(1), near, found.split(1), strict=True):
-            whole = blurred.sum(dim=1) + FLOOR_WEIGHT
-            lifted = _open(slope) - slope[:, TREE : TREE + 1]
-            of_ratio = (lifted * blurred).sum(dim=1) / whole  # slope of r over `whole`
+        items = zip(cover.split(1), blurred[::2], blurred[1::2], found.split(1), strict=True)
+        for own, *near, slope in items:
+            whole = near[0].sum(dim=1) + near[1].sum(dim=1) + FLOOR_WEIGHT
+            lifted = [slope[:, part] - slope[:, TREE : TREE + 1] for part in UNDER]
+            of_ratio = sum((a * b).sum(dim=1) for a, b in zip(lifted, near, strict=True)) / whole
             per_near = own[:, TREE] / whole
-            lifted -= of_ratio[:, None]
-            lifted *= per_near[:, None]
-            slope[:, TREE] += of_ratio
-            for part, shown in zip(
-                UNDER, gaussian_blur(lifted, ctx.sigma_px).split(3, 1), strict=True
-            ):
-                slope[:, part] += shown
+            slope[:, TREE] += of_ratio  # of r, over `whole`
+            for part, one in zip(UNDER, lifted, strict=True):
+                one -= of_ratio[:, None]
+                slope[:, part] += gaussian_blur(one.mul_(per_near[:, None]), ctx.sigma_px)
         return found, None
-
-
-def _open(cover: Tensor) -> Tensor:
-    """The planes of what may lie under a crown, (B, 6, H, W)."""
-    return torch.cat([cover[:, part] for part in UNDER], dim=1)
