@@ -56,6 +56,11 @@ def w1_by_key(
     return moved
 
 
+def spread_of(rows: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column, (K,); NaN where fewer than two rows are known."""
+    return np.array([x[~np.isnan(x)].std() if (~np.isnan(x)).sum() > 1 else np.nan for x in rows.T])
+
+
 @dataclass(frozen=True, eq=False)
 class Scaler:
     """Turns descriptor rows into standardized vectors.
@@ -91,13 +96,13 @@ def fit_scaler(reference: np.ndarray, keys: Sequence[str]) -> Scaler:
     """
     missing = np.isnan(reference).mean(axis=0)
     kept = np.flatnonzero(missing <= MOST_MISSING)
-    kept = kept[np.nanstd(reference[:, kept], axis=0) > 0]
+    kept = kept[spread_of(reference[:, kept]) > 0]
     if not len(kept):
         raise SettingsError(f"{len(reference)} reference plans", "give more of them")
     return Scaler(
         tuple(keys[n] for n in kept),
         np.nanmean(reference[:, kept], axis=0),
-        np.nanstd(reference[:, kept], axis=0),
+        spread_of(reference[:, kept]),
         kept,
     )
 
@@ -186,7 +191,8 @@ def half_sample_se(
     found = [
         np.asarray(statistic(rng.choice(sites, sites // 2, replace=False))) for _ in range(halves)
     ]
-    return np.nanstd(np.stack(found), axis=0)
+    many = np.stack(found)
+    return spread_of(many.reshape(halves, -1)).reshape(many.shape[1:])
 
 
 def interval(value: float, se: float) -> list[float]:

@@ -17,6 +17,7 @@ from fabricgen.quality.distances import (
     frechet_inf,
     half_sample_se,
     interval,
+    spread_of,
     w1_by_key,
 )
 from fabricgen.quality.rows import Row, column
@@ -63,7 +64,7 @@ def morphology(found: Set, real: Set, scaler: Scaler) -> Figures:
     rng = np.random.default_rng(CHANCE)
     a, b = table(found.rows), table(real.rows)
     n = min(len(a), len(b))
-    sd = np.nanstd(b, axis=0)
+    sd = spread_of(b)
     moved = w1_by_key(a, b, NAMES, sd=sd)
     if not moved:
         return {}

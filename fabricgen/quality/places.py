@@ -29,7 +29,7 @@ BUILT_SHARE = 0.08  # of a site, at least
 LOOK_M = 420.0  # of city that is searched for a block
 KNOWN_SHARE = 0.9  # of the open ground, for it to count as mapped
 HEIGHTS_SHARE = 0.8  # of the boxes
-TRIES = 60  # windows looked at for each site that is asked for
+MISSES = 60  # windows in a row without a new site, after which a city is full
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
@@ -85,14 +85,14 @@ def find_places(store: TileStore, count: int, *, rng: np.random.Generator) -> li
         raise InputError(f"{city}: no window has buildings", "give another city")
     found: list[Place] = []
     taken: list[Polygon] = []
-    for turn in range(TRIES * count):
-        if len(found) == count:
-            break
+    turn, last = 0, 0
+    while len(found) < count and turn - last < MISSES:
         at = int(rng.choice(built))
         middle = (float(index["x_m"][at]), float(index["y_m"][at]))
         middle = tuple(np.add(middle, rng.uniform(-TILE_M / 4, TILE_M / 4, 2)))
         angle_deg = float(index["wall_angle_deg"][at])
         kind = ("block", "square")[turn % 2]
+        turn += 1
         cut = _blocks if kind == "block" else _square
         for shape in cut(store, city, middle, angle_deg, rng=rng):
             if any(shapely.area(shapely.intersection(shape, other)) > 1 for other in taken):
@@ -101,6 +101,7 @@ def find_places(store: TileStore, count: int, *, rng: np.random.Generator) -> li
             if place is not None:
                 found.append(place)
                 taken.append(shape)
+                last = turn
                 break
     return found
 
