@@ -7,7 +7,7 @@ from fabricgen.carbon.embodied import module_shares
 from fabricgen.carbon.form_fields import Field
 from fabricgen.carbon.ledger import Entry, Part, entry, part
 from fabricgen.carbon.place import Place, Reader
-from fabricgen.carbon.site import Site
+from fabricgen.carbon.site import Site, State
 from fabricgen.carbon.vegetation import pulse
 from fabricgen.surfaces import GRASS, PAVED, ROAD, SHRUB, TREE, WATER
 
@@ -45,10 +45,10 @@ def _new_and_kept(site: Site, surface: int, *, known: bool) -> tuple[Field, Fiel
     """Ground area of a surface that is laid, and that stays [m²]."""
 
     def share(part: Site) -> Tensor:
-        return part.design.ground_shares[surface]
+        return _sealed(part.design, surface)
 
     def new(part: Site) -> Tensor:
-        return torch.relu(share(part) - part.base.ground_shares[surface])  # type: ignore[union-attr]
+        return torch.relu(share(part) - _sealed(part.base, surface))  # type: ignore[arg-type]
 
     if not known:
         return site.field(share), site.field(lambda part: 0 * share(part))
@@ -59,6 +59,11 @@ def _new_and_kept(site: Site, surface: int, *, known: bool) -> tuple[Field, Fiel
         lambda part: part.ground_areas_m2[:, surface] - laid.of(part).sum(dim=(1, 2)),
     )
     return laid, stays
+
+
+def _sealed(state: State, surface: int) -> Tensor:
+    """Share of the ground under roads or paving, (B, H, W)."""
+    return state.ground_road if surface == ROAD else state.ground_paved
 
 
 def _renewals(read: Reader, years: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,9 +85,9 @@ def _broken_out(site: Site, place: Place, years: Tensor) -> Entry:
     rate = read("pav.demolition") / years
 
     def unsealed(part: Site) -> Tensor:
-        before = part.base.ground_shares  # type: ignore[union-attr]
-        after = part.design.ground_shares
-        return torch.relu(before[ROAD] + before[PAVED] - after[ROAD] - after[PAVED])
+        before: State = part.base  # type: ignore[assignment]
+        sealed = before.ground_road + before.ground_paved
+        return torch.relu(sealed - part.design.ground_road - part.design.ground_paved)
 
     lost = site.field(unsealed)
     return entry("pave.embodied.end_of_life", [part(lost, rate, pulse(place, years))], read.ids)

@@ -95,10 +95,13 @@ class _Search:
 
     def values(self, field: Tensor, eye: Tensor | None) -> Iterator[Tensor]:
         """The value of every step, each (B, H, W); an eye on the ground is None."""
-        for there, per, drop in zip(_shifted(field, self.march), self.per, self.drop, strict=True):
+        # Numbers as tensors: each Python number would be made one, and cast, in every step.
+        pers, drops = (field.new_tensor(numbers).unbind() for numbers in (self.per, self.drop))
+        level, straight = not any(self.drop), all(per == 1 for per in self.per)
+        for there, per, drop in zip(_shifted(field, self.march), pers, drops, strict=True):
             value = there if eye is None else there - eye
-            value = value if per == 1 else value * per
-            yield value - drop if drop else value
+            value = value if straight else value * per
+            yield value if level else value - drop
 
     def largest(self, field: Tensor, eye: Tensor | None) -> Tensor:
         """The true maximum, (B, H, W)."""

@@ -9,14 +9,19 @@ import torch
 from torch import Tensor
 
 from fabricgen.carbon.change import Change, change_of, kept_built
-from fabricgen.carbon.form_fields import Field, ground_cover, wall_area_m2
+from fabricgen.carbon.form_fields import Field, wall_area_m2
 from fabricgen.carbon.measures import Exposure, Measures
 from fabricgen.carbon.microclimate_reach import one_for_all
 from fabricgen.errors import LayoutError
-from fabricgen.form.fields import WALL_CORRECTION, hidden_outline_m, variation
+from fabricgen.form.fields import (
+    WALL_CORRECTION,
+    ground_with_sealed,
+    hidden_outline_m,
+    variation,
+)
 from fabricgen.form.indicators import floors_of
 from fabricgen.layout import SHARE_TOLERANCE, Layout, check
-from fabricgen.surfaces import BIT, BUILDING, ROAD, SURFACES
+from fabricgen.surfaces import BIT, BUILDING, SURFACES
 
 MOSTLY = 0.5  # share of a pixel whose surface is known
 PIXELS_PER_PART = 2**17  # of a batch; a plane of so many stays in a processor's cache
@@ -53,14 +58,23 @@ class State:
         return one_for_all(self.cover.detach().sum(dim=1) > MOSTLY)
 
     @cached_property
+    def _ground(self) -> tuple[Tensor, Tensor, Tensor]:
+        return ground_with_sealed(self.cover, self.pixel_m)
+
+    @property
     def ground(self) -> Tensor:
         """Shares of the ground under the crowns, (B, 8, H, W)."""
-        return ground_cover(self.cover, self.pixel_m)
+        return self._ground[0]
 
-    @cached_property
-    def ground_shares(self) -> tuple[Tensor, ...]:
-        """The eight planes of `ground`, (B, H, W) each."""
-        return self.ground.unbind(dim=1)
+    @property
+    def ground_road(self) -> Tensor:
+        """Share of the ground under roads, (B, H, W)."""
+        return self._ground[1]
+
+    @property
+    def ground_paved(self) -> Tensor:
+        """Share of the ground under paving, (B, H, W)."""
+        return self._ground[2]
 
     @cached_property
     def floors(self) -> Tensor:
@@ -237,9 +251,7 @@ class Site:
         Streets are followed under crowns; the edge of the site is no outline.
         """
         outline = self.sums(
-            lambda part: variation(
-                part.design.ground_shares[ROAD], part.design.pixel_m, inside=part.within
-            )
+            lambda part: variation(part.design.ground_road, part.design.pixel_m, inside=part.within)
         )
         return WALL_CORRECTION * outline / 2 / self.area_m2
 

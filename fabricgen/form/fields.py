@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fabricgen.surfaces import BUILDING, ROAD, SHRUB, SURFACES, TREE
+from fabricgen.surfaces import BUILDING, PAVED, ROAD, SHRUB, SURFACES, TREE
 
 WALL_CORRECTION = 1.04  # makes up for corners; carbon-model 1.2
 WALL_SMOOTH_M = 0.01  # e of the smooth |x|
@@ -301,8 +301,16 @@ def ground_cover(cover: Tensor, pixel_m: float) -> Tensor:
     Returns:
         (B, 8, H, W).
     """
-    ground: Tensor = _Ground.apply(cover, CANOPY_SIGMA_M / pixel_m)
-    return ground
+    return ground_with_sealed(cover, pixel_m)[0]
+
+
+def ground_with_sealed(cover: Tensor, pixel_m: float) -> tuple[Tensor, Tensor, Tensor]:
+    """`ground_cover`, and its planes of roads and of paving, (B, H, W) each.
+
+    Planes that are taken from the whole by their index would each have a gradient of eight.
+    """
+    ground, road, paved = _Ground.apply(cover, CANOPY_SIGMA_M / pixel_m)
+    return ground, road, paved
 
 
 class _Ground(torch.autograd.Function):
@@ -312,7 +320,7 @@ class _Ground(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, cover: Tensor, sigma_px: float) -> Tensor:
+    def forward(ctx: Any, cover: Tensor, sigma_px: float) -> tuple[Tensor, Tensor, Tensor]:
         ground, blurred = torch.empty_like(cover), []
         for own, below in zip(cover.split(1), ground.split(1), strict=True):
             near = [gaussian_blur(own[:, part], sigma_px) for part in UNDER]  # (1, 3, H, W) each
@@ -325,13 +333,15 @@ class _Ground(torch.autograd.Function):
             blurred += near
         ctx.sigma_px = sigma_px
         ctx.save_for_backward(cover, *blurred)
-        return ground
+        return ground, ground[:, ROAD].clone(), ground[:, PAVED].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         cover, *blurred = ctx.saved_tensors
         found = slopes[0].clone()
+        found[:, ROAD] += slopes[1]
+        found[:, PAVED] += slopes[2]
         items = zip(cover.split(1), blurred[::2], blurred[1::2], found.split(1), strict=True)
         for own, *near, slope in items:
             whole = near[0].sum(dim=1) + near[1].sum(dim=1) + FLOOR_WEIGHT
