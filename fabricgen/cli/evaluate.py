@@ -27,7 +27,7 @@ def evaluate(  # noqa: PLR0913  # one for each option
     samples: Annotated[int | None, typer.Option("--samples", help="Sites.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Plans for each site.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", help="Stop drawing after so long.")
+        float | None, typer.Option("--max-minutes", help="Be done after so long.")
     ] = None,
     check: Annotated[
         Path | None,

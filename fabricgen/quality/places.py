@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import geopandas as gpd
 import numpy as np
@@ -26,10 +28,12 @@ TILE_M = 256.0
 LEAST_HA, MOST_HA = 0.5, 4.0
 MOST_EDGE_M = 210.0  # of a site's box, so that a ring of surroundings stays in its tile
 BUILT_SHARE = 0.08  # of a site, at least
-LOOK_M = 420.0  # of city that is searched for a block
+SHIFT_M = 64.0  # of a square off the lattice of the store
+CELL_M, BEYOND_M = 1000.0, 250.0  # pieces of city that are searched for blocks, and around them
+NECK_M = 8.0
 KNOWN_SHARE = 0.9  # of the open ground, for it to count as mapped
 HEIGHTS_SHARE = 0.8  # of the boxes
-MISSES = 60  # windows in a row without a new site, after which a city is full
+MISSES = 300  # shapes in a row that are no site, after which a city is full
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
@@ -79,65 +83,81 @@ def find_places(store: TileStore, count: int, *, rng: np.random.Generator) -> li
         InputError: The city has no built window.
     """
     city = store.cities()[0]
+    if not (store.index(city)["surface_share_building"] >= BUILT_SHARE).any():
+        raise InputError(f"{city}: no window has buildings", "give another city")
+    sources = {"block": _blocks(store, city, rng), "square": _squares(store, city, rng)}
+    found: list[Place] = []
+    while len(found) < count and sources:
+        for kind in list(sources):
+            taken = np.array([place.site.boundary for place in found], object)
+            free = _free(sources[kind], taken)
+            name = f"{city}-{kind}-{len(found):04d}"
+            made = (_place(store, city, shape, kind=kind, name=name) for shape in free)
+            place = next((one for one in made if one is not None), None)
+            if place is None:
+                del sources[kind]
+            else:
+                found.append(place)
+    return found[:count]
+
+
+def _free(shapes: Iterator[Polygon], taken: np.ndarray) -> Iterator[Polygon]:
+    """Shapes that overlap no site, until so many do that the city must be full."""
+    for shape in islice(shapes, MISSES):
+        if not (shapely.area(shapely.intersection(shape, taken)) > 1).any():
+            yield shape
+
+
+def _squares(store: TileStore, city: str, rng: np.random.Generator) -> Iterator[Polygon]:
+    """Rectangles along the walls around, without end."""
     index = store.index(city)
     built = np.flatnonzero(index["surface_share_building"] >= BUILT_SHARE)
-    if not len(built):
-        raise InputError(f"{city}: no window has buildings", "give another city")
-    found: list[Place] = []
-    taken: list[Polygon] = []
-    turn, last = 0, 0
-    while len(found) < count and turn - last < MISSES:
+    while True:
         at = int(rng.choice(built))
-        middle = (float(index["x_m"][at]), float(index["y_m"][at]))
-        middle = tuple(np.add(middle, rng.uniform(-TILE_M / 4, TILE_M / 4, 2)))
-        angle_deg = float(index["wall_angle_deg"][at])
-        kind = ("block", "square")[turn % 2]
-        turn += 1
-        cut = _blocks if kind == "block" else _square
-        for shape in cut(store, city, middle, angle_deg, rng=rng):
-            if any(shapely.area(shapely.intersection(shape, other)) > 1 for other in taken):
-                continue
-            place = _place(store, city, shape, kind=kind, name=f"{city}-{kind}-{len(found):04d}")
-            if place is not None:
-                found.append(place)
-                taken.append(shape)
-                last = turn
-                break
-    return found
-
-
-def _square(
-    store: TileStore, city: str, middle: tuple, angle_deg: float, *, rng: np.random.Generator
-) -> Iterator[Polygon]:
-    """A rectangle along the walls around."""
-    area_m2 = np.exp(rng.uniform(*np.log([LEAST_HA, MOST_HA]))) * M2_PER_HA
-    ratio = rng.uniform(0.6, 1.0)
-    size = np.minimum([np.sqrt(area_m2 * ratio), np.sqrt(area_m2 / ratio)], MOST_EDGE_M)
-    frame = Frame(store.frame(city).crs, *middle, angle_deg, 1.0, 1, 1)
-    yield to_world(Polygon(CORNERS * size), frame)
-
-
-def _blocks(
-    store: TileStore, city: str, middle: tuple, angle_deg: float, *, rng: np.random.Generator
-) -> Iterator[Polygon]:
-    """Ground between carriageways, the blocks nearest to a place first."""
-    cells = int(LOOK_M)
-    window = store.window(city, *middle, angle_deg, rows=cells, cols=cells, pixel_m=1.0)
-    cars = window.segments[window.segments[:, 5] < PATH]
-    lines = shapely.linestrings(cars[:, :4].reshape(-1, 2, 2).astype(np.float64))
-    strips = shapely.union_all(shapely.buffer(lines, cars[:, 4] / 2))
-    whole = shapely.box(0, 0, LOOK_M, LOOK_M)
-    faces = shapely.get_parts(shapely.difference(whole, strips))
-    inner = shapely.within(faces, whole.buffer(-0.5))
-    faces = [Polygon(shapely.simplify(face, 0.5).exterior) for face in faces[inner]]
-    centre = shapely.Point(LOOK_M / 2, LOOK_M / 2)
-    for face in sorted(faces, key=lambda shape: shape.distance(centre)):
-        # Narrow necks between parallel carriageways are no part of a block.
-        solid = shapely.buffer(
-            shapely.buffer(face, -4.0, join_style="mitre"), 4.0, join_style="mitre"
+        x_m, y_m = (
+            float(index[name][at]) + rng.uniform(-SHIFT_M, SHIFT_M) for name in ("x_m", "y_m")
         )
-        if solid.geom_type == "Polygon" and LEAST_HA <= solid.area / M2_PER_HA <= MOST_HA:
-            yield to_world(Polygon(solid.exterior), window.frame)
+        area_m2 = np.exp(rng.uniform(*np.log([LEAST_HA, MOST_HA]))) * M2_PER_HA
+        ratio = rng.uniform(0.6, 1.0)
+        size = np.minimum([np.sqrt(area_m2 * ratio), np.sqrt(area_m2 / ratio)], MOST_EDGE_M)
+        angle_deg = float(index["wall_angle_deg"][at])
+        frame = Frame(store.frame(city).crs, x_m, y_m, angle_deg, 1.0, 1, 1)
+        yield to_world(Polygon(CORNERS * size), frame)
+
+
+def _blocks(store: TileStore, city: str, rng: np.random.Generator) -> Iterator[Polygon]:
+    """Ground between carriageways: every block of the city once, kilometer by kilometer."""
+    frame = store.frame(city)
+    segments = np.asarray(store.tables(city)["segments"], dtype=np.float64)
+    cars = segments[segments[:, 5] < PATH]
+    middle = (cars[:, :2] + cars[:, 2:4]) / 2
+    across, down = (math.ceil(n * frame.pixel_m / CELL_M) for n in (frame.cols, frame.rows))
+    for cell in rng.permutation(across * down):
+        corner = np.array([cell % across, cell // across]) * CELL_M
+        reach = np.abs(middle - (corner + CELL_M / 2)).max(axis=1) <= CELL_M / 2 + 2 * BEYOND_M
+        faces = _faces_between(
+            cars[reach], shapely.box(*(corner - BEYOND_M), *(corner + CELL_M + BEYOND_M))
+        )
+        at = shapely.get_coordinates(shapely.centroid(faces)).reshape(-1, 2)
+        own = faces[((at >= corner) & (at < corner + CELL_M)).all(axis=1)]
+        for face in rng.permutation(own):
+            yield to_world(face, frame)
+
+
+def _faces_between(cars: np.ndarray, whole: Polygon) -> np.ndarray:
+    """Ground between carriageways that lies wholly in a square, (N,) polygons of a site's size."""
+    lines = shapely.linestrings(cars[:, :4].reshape(-1, 2, 2))
+    strips = shapely.union_all(shapely.buffer(lines, cars[:, 4] / 2))
+    faces = shapely.get_parts(shapely.difference(whole, strips))
+    faces = faces[shapely.within(faces, whole.buffer(-0.5))]
+    faces = shapely.polygons(shapely.get_exterior_ring(shapely.simplify(faces, 0.5)))
+    # Narrow necks between parallel carriageways are no part of a block.
+    for step_m in (-NECK_M / 2, NECK_M / 2):
+        faces = shapely.buffer(faces, step_m, join_style="mitre")
+    faces = faces[shapely.get_type_id(faces) == 3]
+    solid = shapely.polygons(shapely.get_exterior_ring(faces))
+    area_ha = shapely.area(solid) / M2_PER_HA
+    return solid[(area_ha >= LEAST_HA) & (area_ha <= MOST_HA)]
 
 
 def _place(store: TileStore, city: str, shape: Polygon, *, kind: str, name: str) -> Place | None:
