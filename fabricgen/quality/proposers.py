@@ -45,9 +45,13 @@ class Generator:
 
     def __call__(self, place: Place, seed: int) -> Plan:
         """The first scheme that is drawn; none is chosen."""
+        return self.under(place, brief_of(place), seed)
+
+    def under(self, place: Place, brief: Brief, seed: int) -> Plan:
+        """The same under another brief."""
         region = carbon.region_for(*place.site.lon_lat)
         part = Part(
-            place.site, brief_of(place), self.models, Counting(region), self.settings,
+            place.site, brief, self.models, Counting(region), self.settings,
             seed=place.seed(seed), first=0, count=1,
         )  # fmt: skip
         with one_thread():

@@ -52,6 +52,7 @@ from fabricgen.quality.proposers import (
 )
 from fabricgen.quality.reals import Extract, mapped_plan
 from fabricgen.quality.rows import Row, Rows
+from fabricgen.quality.sweep import sweep
 from fabricgen.quality.variety import diversity, memorization
 from fabricgen.settings import ranged
 from fabricgen.steps import OnStep, quiet
@@ -64,7 +65,6 @@ CITY_WINDOWS = 600
 
 # What the protocol knows and this does not measure, and why.
 NOT_MEASURED = {
-    "control.spearman": "a sweep of asks takes thousands of plans",
     "c2st.pixel": "the classifier sees descriptors, not pixels",
     "memorisation.gap": "needs plans on sites of training cities",
     "steering.*": "unsteered plans are judged",
@@ -83,6 +83,7 @@ class EvaluateSettings:
     samples: int = ranged(256, LEAST_SITES, 10_000)  # sites
     seeds: int = ranged(5, 1, 100)  # plans for each site
     max_minutes: float | None = ranged(None, 0.5, 10_000.0)  # None: until all is done
+    sweep_sites: int = ranged(0, 0, 1000)  # sites on which asks are swept, 21 plans each
     train: str | None = None  # tile stores of training cities, for memorization and retrieval
     train_windows: int = ranged(2000, 50, 100_000)
     weights: str = "default"  # name in `checkpoints`, or a path
@@ -112,7 +113,7 @@ class _Job:
     places: list[Place]
     others: list[Place]
     extract: Extract | None
-    propose: Propose
+    propose: Generator
     baselines: dict[str, Propose]
     rows: Rows
     settings: EvaluateSettings
@@ -257,6 +258,10 @@ def _measured(
         )
     else:
         skipped["morphology.exporter_w1"] = "a tile store has no footprints"
+    if job.settings.sweep_sites:
+        found |= sweep(job.propose.under, job.places[: job.settings.sweep_sites], other, job.rows)
+    else:
+        skipped["control.spearman.*"] = "sweep_sites is 0"
     by_name = {}
     for name, propose in job.baselines.items():
         by_name[name] = _compared(job.some(name, job.places[:n], propose), true, scaler, asked)
