@@ -19,7 +19,7 @@ from fabricgen.design.drafts import LoopSettings
 from fabricgen.design.loop import weights_path
 from fabricgen.design.objective import SteeringSettings
 from fabricgen.design.site import open_context
-from fabricgen.errors import InputError
+from fabricgen.errors import InputError, need
 from fabricgen.files import sha256_of
 from fabricgen.generator.cascade import SamplerSettings
 from fabricgen.generator.checkpoint import load
@@ -164,8 +164,10 @@ def evaluate(
 
     Raises:
         InputError: The city has too few sites.
+        MissingDependencyError: The extra `quality` is not installed.
     """
     settings = settings or EvaluateSettings()
+    need("sklearn", extra="quality")  # not after an hour of work
     began = time.monotonic()
     on_step(0, None, "reading the city")
     store = open_context(city, on_step=on_step)

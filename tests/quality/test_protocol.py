@@ -1,6 +1,7 @@
 """The whole protocol on a town made by code, with a generator whose answer is known."""
 
 import json
+import sys
 
 import geopandas as gpd
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import shapely
 from shapely.geometry import LineString, box
 
-from fabricgen.errors import InputError
+from fabricgen.errors import InputError, MissingDependencyError
 from fabricgen.quality import protocol
 from fabricgen.quality.page import page
 from fabricgen.quality.places import LEAST_HA, MOST_HA, find_places
@@ -138,3 +139,9 @@ def test_a_town_too_small_is_refused(judged, monkeypatch):
         InputError, match="sites that do not overlap; give a city with room for 400"
     ):
         judged()
+
+
+def test_the_extra_is_missed_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'fabricgen\[quality\]'"):
+        evaluate(tmp_path / "no-such-city.osm.pbf", rows=tmp_path / "rows.json")
