@@ -14,7 +14,7 @@ import shapely
 from shapely.geometry import Polygon
 
 from fabricgen.city.store import TileStore, Window
-from fabricgen.city.window import FLOORS, U, V
+from fabricgen.city.window import DEPTH_M, FLOORS, WIDTH_M, U, V
 from fabricgen.design.site import Site, place_site
 from fabricgen.errors import InputError
 from fabricgen.generator.conditions import PIXEL_M
@@ -181,7 +181,9 @@ def _place(store: TileStore, city: str, shape: Polygon, *, kind: str, name: str)
     place = Place(name, kind, site, tile, coarse, ALL)
     labels = tile.labels[place.inside]
     boxes = boxes_inside(place, tile)
-    if not len(boxes) or (labels == BIT[BUILDING]).mean() < BUILT_SHARE or (tile.labels == 0).any():
+    # A building counts by its middle, and so may lie on a site and not be part of it.
+    taken = (boxes[:, WIDTH_M] * boxes[:, DEPTH_M]).sum() / shape.area
+    if min(taken, (labels == BIT[BUILDING]).mean()) < BUILT_SHARE or (tile.labels == 0).any():
         return None
     return replace(place, mapped=_mapped(labels, boxes))
 
