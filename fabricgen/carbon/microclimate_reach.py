@@ -14,7 +14,7 @@ from torch import Tensor
 TAILS = 5  # a decaying kernel ends at this many times its distance
 SINGLE_MOST = 2**18  # pixels that single precision counts without error
 LEAST_SEEN = 8  # times less than the most: so few pixels are seen where precision runs out
-SPECTRUM_PER_CHUNK = 2**17  # numbers; so much stays in a processor's cache
+SPECTRUM_PER_CHUNK = 2**18  # numbers; so much stays in a processor's cache
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """What stands around: the sun that reaches walls and the sky that crowns see (carbon-model 7).
 
 Both are read off the whole image, also where it lies outside the site. A careful reading of a tile
-of 128 x 128 pixels takes 0.08 s on one core (0.13 s with gradients): for scores. A quick one looks
-at half the resolution, in longer steps, with fewer suns, and takes 6 ms (12): for the loop, where
-gradients are to show the way. It sees 0.03 too much sun in winter and 0.08 in summer.
+of 128 x 128 pixels takes 0.03 s on one core (0.07 s with gradients): for scores. A quick one looks
+at half the resolution, in longer steps, with fewer suns, and takes 1.5 ms (4.4): for the loop,
+where gradients are to show the way. On tiles of real cities it sees 0.06 too much of the sun on
+walls, in both seasons, and 0.02 too much of the sky over crowns.
 """
 
 from collections.abc import Iterator

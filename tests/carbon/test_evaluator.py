@@ -1,9 +1,11 @@
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
-from fabricgen.carbon import evaluate
+from fabricgen.carbon import Sunlight, evaluate
+from fabricgen.carbon import site as site_room
 from fabricgen.carbon.ledger import flow_tags
 from fabricgen.carbon.regions import region
 from fabricgen.errors import LayoutError, SettingsError
@@ -236,3 +238,30 @@ def test_the_loop_is_fast_enough(soft):
         evaluate(layout, region="fi", context=layout).net_kgco2e_per_year.sum().backward()
         best = min(best, time.perf_counter() - start)
     assert best < 1.5
+
+
+def test_items_count_alike_alone_and_in_parts_of_a_batch(hard, monkeypatch):
+    rng = torch.Generator().manual_seed(8)
+    layouts = hard(torch.randint(0, 8, (5, 20, 18), generator=rng))
+    today = hard(torch.randint(0, 8, (1, 20, 18), generator=rng))
+    inside = torch.rand(5, 20, 18, generator=rng) > 0.3
+    options = {"region": "fi", "context": today, "draws": 16, "sunlight": Sunlight(quick=True)}
+    whole = evaluate(layouts, inside=inside, **options)
+    monkeypatch.setattr(site_room, "PIXELS_PER_PART", 2 * 20 * 18)
+    parts = evaluate(layouts, inside=inside, **options)
+    for item in range(5):
+        one = slice(item, item + 1)
+        alone = evaluate(crop_items(layouts, one), inside=inside[one], **options)
+        for entry, *others in zip(alone.entries, whole.entries, parts.entries, strict=True):
+            for other in others:
+                assert torch.allclose(other.amounts[one], entry.amounts, rtol=1e-5, atol=1e-3)
+                assert torch.allclose(other.per_pixel[one], entry.per_pixel, rtol=1e-5, atol=1e-5)
+        net = parts.net_kgco2e_per_year[item]
+        assert float(net) == pytest.approx(float(alone.net_kgco2e_per_year), rel=1e-6)
+
+
+def crop_items(layouts, items):
+    return replace(
+        layouts, cover=layouts.cover[items], height_m=layouts.height_m[items],
+        allowed=layouts.allowed[items], height_known=layouts.height_known[items],
+    )  # fmt: skip
