@@ -11,6 +11,7 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
+from shapely.ops import split
 
 from fabricgen.exchange.heights import standing_m
 from fabricgen.files import atomic_file
@@ -202,7 +203,25 @@ def _bodies(polygons: list[BaseGeometry], height_m: float, vertices: Vertices) -
     if np.isnan(height_m):
         flat = [_surface(polygon, vertices, 0.0) for polygon in polygons]
         return [_geometry("MultiSurface", "0", flat)]
-    return [_solid(polygon, height_m, vertices) for polygon in polygons]
+    apart = [part for polygon in polygons for part in _unpinched(polygon, vertices)]
+    return [_solid(polygon, height_m, vertices) for polygon in apart]
+
+
+def _unpinched(polygon: BaseGeometry, vertices: Vertices) -> list[BaseGeometry]:
+    """Parts without rings that touch: where two do, four walls would share an edge."""
+    places, counts = np.unique(np.concatenate(_rings(polygon)), axis=0, return_counts=True)
+    if (counts == 1).all():
+        return [polygon]
+    touch = places[counts > 1][0]
+    hole = next(ring for ring in polygon.interiors if shapely.Point(touch).intersects(ring))
+    inner = shapely.Polygon(hole).representative_point()
+    step = np.array([inner.x, inner.y]) - touch
+    step *= polygon.length / np.hypot(*step)
+    cut = shapely.LineString([touch - step, touch + step])
+    halves = [half for part in split(polygon, cut).geoms for half in _on_grid(part, vertices)]
+    if len(halves) < 2:
+        return halves
+    return [part for half in halves for part in _unpinched(half, vertices)]
 
 
 def _solid(polygon: BaseGeometry, height_m: float, vertices: Vertices) -> dict[str, Any]:
