@@ -49,6 +49,7 @@ FINEST_M, COARSEST_M = 0.25, 5.0
 MAX_PIXELS = 4096 * 4096
 ANGLE_DIGITS = 6  # of degrees: 5 micrometers on a plan of 300 m
 SAME_GRID_M = 1e-3  # corners of grids that are the same
+EDGE_PX = 1e-6  # by which a site that went through degrees may miss the edge of a pixel
 MARGIN_PX = 2  # of nothing around a plan, so that its outer walls are seen
 HEIGHTS = "geom.height.default"  # range of heights where a plan gives none
 
@@ -290,9 +291,10 @@ def frame_of(plan: Plan, *, pixel_m: float = PIXEL_M) -> Frame:
     turned = Frame(plan.crs, 0.0, 0.0, angle_deg, pixel_m, 1, 1)
     xy = shapely.get_coordinates(plan.site)
     row, col = turned.from_world(xy[:, 0], xy[:, 1])
-    top, left = math.floor(row.min()) - MARGIN_PX, math.floor(col.min()) - MARGIN_PX
-    rows = math.ceil(row.max()) + MARGIN_PX - top
-    cols = math.ceil(col.max()) + MARGIN_PX - left
+    top = math.floor(row.min() + EDGE_PX) - MARGIN_PX
+    left = math.floor(col.min() + EDGE_PX) - MARGIN_PX
+    rows = math.ceil(row.max() - EDGE_PX) + MARGIN_PX - top
+    cols = math.ceil(col.max() - EDGE_PX) + MARGIN_PX - left
     if rows * cols > MAX_PIXELS:
         raise InputError(f"a plan of {rows} x {cols} pixels", "cut the site into parts")
     x_m, y_m = turned.to_world(top, left)
