@@ -32,7 +32,7 @@ def export(
         list[str],
         typer.Argument(
             metavar="PLAN [scheme=NAME]",
-            help="A GeoPackage, GeoJSON, GeoParquet, Shapefile, or a folder of Shapefiles.",
+            help="GeoPackage, GeoJSON, GeoParquet, DXF, CityJSON, IFC, Shapefiles, zipped or not.",
             show_default=False,
         ),
     ],

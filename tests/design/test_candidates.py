@@ -18,8 +18,8 @@ from fabricgen.design.candidates import (
     read_candidates,
     score_files,
 )  # fmt: skip
-from fabricgen.errors import FormatError, InputError, LayoutError, PlanError, SettingsError
-from fabricgen.exchange import write_geotiff, write_schemes
+from fabricgen.errors import FormatError, InputError, LayoutError, SettingsError
+from fabricgen.exchange import read_plan, write_geotiff, write_schemes
 from fabricgen.plan import Plan, layer, rasterize
 from fabricgen.settings import compose, fill
 
@@ -223,8 +223,8 @@ def test_files_that_cannot_be_scored_are_refused(tmp_path, plan):
         write_schemes([("s", in_degrees)], path)
     finally:
         gpkg.check_plan = check
-    with pytest.raises(PlanError, match=r"degrees.gpkg: plan: WGS 84 is not in meters; use a proj"):
-        score_files([path])
+    assert gpkg.read_scheme(path, "s").crs == "EPSG:4326"
+    assert read_plan(path).crs == "EPSG:32635"  # brought to meters, as any file
 
 
 def test_what_stands_today_makes_felling_and_demolition_known(tmp_path, plan):
