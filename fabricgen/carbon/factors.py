@@ -220,6 +220,8 @@ def quantile(of: Factor, p: Tensor) -> Tensor:
 @lru_cache(maxsize=2048)
 def sigma(of: Factor) -> float:
     """Standard deviation of a factor's draws, in its unit."""
+    if of.distribution == "fixed" or of.low == of.high:
+        return 0.0  # rounding would leave a little
     middles = (torch.arange(SLICES, dtype=torch.float64) + 0.5) / SLICES
     return float(quantile(of, middles).std(correction=0))
 
