@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -12,6 +13,7 @@ from fabricgen.errors import FabricgenError, ResourceError, need
 from fabricgen.steps import quiet
 
 RETRIES = 5  # of an item whose worker or node was lost; it was not the item's fault
+KNOCK_S = 5.0  # to wait for an answer
 AHEAD = 2  # items for each CPU that are asked for at a time
 
 
@@ -57,16 +59,28 @@ def _cluster(ray: ModuleType, address: str | None, workers: int | None) -> Itera
     where = address or os.environ.get("RAY_ADDRESS")
     try:
         if where:
+            _knock(where)
             ray.init(address=where, **quietly)
         else:
             ray.init(num_cpus=workers, include_dashboard=False, **quietly)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as err:
+    except (OSError, RuntimeError, ValueError) as err:
         fix = "start one with `ray start --head`, or set engine=local"
         raise ResourceError(f"no Ray cluster at {where or 'this machine'} ({err})", fix) from err
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Finds out at once whether anything answers: Ray itself would try for minutes.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _first(ray: ModuleType, waiting: dict[Any, int]) -> Iterator[tuple[int, Any]]:
