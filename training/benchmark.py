@@ -22,6 +22,7 @@ from fabricgen.errors import FabricgenError, SettingsError
 
 COMMANDS = {
     "agreement": "scores of plans against those of rasters made of them",
+    "batch": "speed and memory of scoring many plans, beside a loop of other libraries",
     "carbon": "speed of the evaluator, beside InVEST Urban Cooling",
     "energy": "modelled energy and emissions of buildings against their meters",
 }
