@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.generator.buildings_features import (
+    ANOTHER,
     END,
     FLOOR_CLASSES,
     NEW,
@@ -44,8 +45,11 @@ HASTY, TRIED = -1e4, -1e7
 class BuildingsSampling:
     """How boxes are drawn."""
 
-    nucleus: float = 0.95  # of the probability of numbers; 1 draws from all of it
-    place_nucleus: float = 0.85  # the same for places
+    nucleus: float = 0.9  # of the probability of turns and offsets; 1 draws from all of it
+    size_nucleus: float = 1.0  # the same for sizes: the few large houses make a place
+    place_nucleus: float = 1.0  # the same for places
+    another: float = 0.4  # added to the logit of a further box of a building: ours are neater than
+    # real ones, and after neat ones the network goes on too seldom
     sizes: int = 3  # draws of a box's size at once
     tries: int = 5  # draws of its offsets for each size
     places: int = 4  # draws of a place before the best is taken
@@ -152,6 +156,7 @@ def _draw_kinds(run: Run, pen: _Pen, state: Tensor, *, at: int) -> None:
     at_start = torch.full((len(state),), at == 0, device=state.device)
     plain = mask_types(pen.model.type_head(state), at_start)
     logits = plain.clone()
+    logits[:, ANOTHER] += pen.sampling.another
     if pen.tilt.end is not None:
         logits[:, END] += pen.tilt.end
     short = pen.sampling.short_share if pen.sampling.hold_coverage else None
@@ -223,7 +228,8 @@ def _draw_numbers(
             drawn = _draw_floors(weights, values, push=push, nucleus=nucleus, rng=pen.rng)
             logs[name] = floors_log_prob(weights, values, drawn)
             return drawn
-        drawn = snap_draw(weights, values, spec=spec, nucleus=nucleus, rng=pen.rng)
+        share = pen.sampling.size_nucleus if name in ("width", "depth") else nucleus
+        drawn = snap_draw(weights, values, spec=spec, nucleus=share, rng=pen.rng)
         log = snap_log_prob(weights, values, drawn, spec=spec)
         logs[name] = log if len(log) == len(item) * many else log.repeat_interleave(tries)
         return drawn

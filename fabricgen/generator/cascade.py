@@ -53,7 +53,7 @@ class SamplerSettings:
     """How proposals are drawn."""
 
     oversample: int = 2  # proposals for each scheme; the best by the brief and the guide goes on
-    nucleus: float = 0.95  # share of the probability that boxes are drawn from
+    nucleus: float = 0.9  # share of the probability that turns and offsets are drawn from
     ground_steps: int = 8  # evaluations of the ground network
 
 
