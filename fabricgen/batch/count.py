@@ -154,7 +154,9 @@ def _count(group: Sequence[_Ready], region: Region, context: Context) -> Counted
             form_of(one.drawn.candidate, one.layout, unknown_share=one.unknown_share)
             for one in group
         ),
-        green=green_of_layouts(batch, inside, ledger, region=region),
+        green=green_of_layouts(
+            batch, inside, ledger, region=region, quick=context.settings.sunlight == "quick"
+        ),
         heights=_heights(group, inside, region, context),
     )
 

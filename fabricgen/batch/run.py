@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class BatchSettings:
 
     engine: EngineSettings = field(default_factory=EngineSettings)
     workers: int | None = ranged(None, 1, 10_000)  # processes, or CPUs of the cluster; None: all
-    plans_per_part: int = ranged(128, 1, 10_000)  # scored at a time, and written as one file
+    plans_per_part: int = ranged(256, 1, 10_000)  # scored at a time, and written as one file
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +155,20 @@ def _score(
     there = sum(part.plans for part in parts) - sum(part.plans for part in todo)
     total, done = sum(part.plans for part in todo), 0
     note = f"plans, {there} were there" if there else "plans"
-    jobs = [Job(part, settings, journal.key) for part in todo]
+    jobs = [Job(part, _anywhere(settings), journal.key) for part in todo]
     on_step(done, total, note)
     answers = run_engine(score_part, jobs, engine=batch.engine, workers=batch.workers)
     for index, content in answers:
         journal.keep(todo[index].number, content)
         done += todo[index].plans
         on_step(done, total, note)
+
+
+def _anywhere(settings: ScoreSettings) -> ScoreSettings:
+    """Settings whose paths hold in a worker, wherever it was started."""
+    given = {"factors": settings.factors, "before": settings.before}
+    paths = {name: str(Path(path).absolute()) for name, path in given.items() if path is not None}
+    return replace(settings, **paths)
 
 
 def _record(

@@ -90,7 +90,7 @@ def list_parts(files: Sequence[Path], *, plans_per_part: int) -> list[Part]:
     """
     parts: list[Part] = []
     loose: list[Piece] = []
-    for path, name in zip(files, _names(files), strict=True):
+    for path, name in zip((path.absolute() for path in files), _names(files), strict=True):
         look = len(files) <= FEW_FILES or path.stat().st_size > LARGE_BYTES
         table = index_of(path) if look else None
         if table is None:

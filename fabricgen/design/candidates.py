@@ -373,7 +373,9 @@ def judge(
         per_floor = (low / max(low_m2, 1.0), high / max(high_m2, 1.0))
         heights = Heights(share, *heights_m, low, high, *per_floor)
     indicators = form_of(candidate, layout, unknown_share=share)
-    indicators |= green_indicators(layout, candidate.inside, ledger, region=region)
+    indicators |= green_indicators(
+        layout, candidate.inside, ledger, region=region, quick=settings.sunlight == "quick"
+    )
     low, middle, high = (float(x) for x in ledger.spread("net")[0])
     return Scored(
         name=candidate.name,

@@ -10,6 +10,7 @@ from fabricgen.carbon.place import Reader, place_for
 from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.shading import sky_view_factor
 from fabricgen.carbon.storm import SOIL_GROUP
+from fabricgen.carbon.surroundings import QUICK_DIRECTIONS, QUICK_STEPS
 from fabricgen.carbon.water import runoff_mm
 from fabricgen.form.green_groups import green_space
 from fabricgen.form.greening import (
@@ -28,15 +29,25 @@ DESIGN_RAIN_MM = 50.0
 
 
 def green_indicators(
-    layout: Layout, inside: torch.Tensor, ledger: Ledger, *, region: str | Region
+    layout: Layout,
+    inside: torch.Tensor,
+    ledger: Ledger,
+    *,
+    region: str | Region,
+    quick: bool = False,
 ) -> dict[str, float]:
     """Indicators of one plan beyond those of a brief; arguments as in `green_of_layouts`."""
-    found = green_of_layouts(layout, inside, ledger, region=region)
+    found = green_of_layouts(layout, inside, ledger, region=region, quick=quick)
     return {name: float(value[0].detach()) for name, value in found.items()}
 
 
 def green_of_layouts(
-    layout: Layout, inside: torch.Tensor, ledger: Ledger, *, region: str | Region
+    layout: Layout,
+    inside: torch.Tensor,
+    ledger: Ledger,
+    *,
+    region: str | Region,
+    quick: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Indicators of plans beyond those of a brief, (B,) each, units in their names.
 
@@ -45,6 +56,7 @@ def green_of_layouts(
         inside: The sites, (B, H, W) bool.
         ledger: Their carbon.
         region: Where they stand; picks floor area per person, and own values of any weight.
+        quick: Look for the sky in fewer directions and steps, as quick sunlight does.
 
     Returns:
         The City CQ five, `urban_greening_factor`, `runoff_50mm_share` of a rain of that depth,
@@ -57,7 +69,12 @@ def green_of_layouts(
     weights = {name: read(row)[0] for name, row in UGF_FACTORS.items()}
     leaves = {name: read(row)[0] for name, row in LEAF_AREA_FACTORS.items()}
     homes_m2 = preset.use_mix.get("residential", 0.0) * ledger.gross_floor_area_m2
-    sky = sky_view_factor(cover[:, BUILDING] * layout.height_m, layout.pixel_m)
+    sky = sky_view_factor(
+        cover[:, BUILDING] * layout.height_m,
+        layout.pixel_m,
+        directions=QUICK_DIRECTIONS if quick else 16,
+        steps=QUICK_STEPS if quick else None,
+    )
     return {
         **city_cq(
             layout,

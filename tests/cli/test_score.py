@@ -5,9 +5,10 @@ import json
 import pytest
 import shapely
 
+from fabricgen.batch import Part
 from fabricgen.cli.app import main
-from fabricgen.cli.score import sort_words
-from fabricgen.errors import InputError
+from fabricgen.cli.score import sort_words, with_pages
+from fabricgen.errors import InputError, SettingsError
 from fabricgen.exchange import write_schemes
 from fabricgen.plan import LAYERS, Plan, layer
 
@@ -55,6 +56,8 @@ def test_one_json_document_where_a_program_reads(path, tmp_path, capsys):
         (["draws=0"], "error: "),
         (["factors=none.csv"], "error: none.csv: cannot be read as a table"),
         (["drws=4"], "did you mean draws"),
+        (["engine=sun"], "'engine' has no choice 'sun'"),
+        (["pages=none", "workers=0"], "workers is 0"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_code_2(path, tmp_path, capsys, words, message):
@@ -63,6 +66,37 @@ def test_what_cannot_be_is_one_line_and_code_2(path, tmp_path, capsys, words, me
     said = capsys.readouterr()
     assert message in said.err and said.err.count("\n") == 1 and not said.out
     assert not out.exists()
+
+
+def test_many_plans_are_one_table_told_with_the_best(path, tmp_path, capsys):
+    out = tmp_path / "many"
+    words = ["score", str(path.parent), "--out", str(out), "draws=8", "pages=none", "workers=1"]
+    (tmp_path / "broken.gpkg").write_bytes(b"")
+    assert main([*words, "sunlight=quick"]) == 0
+    said = capsys.readouterr()
+    assert "the best of 1 plans by net per floor area" in said.out
+    assert f"note: 1 plans set aside, see {out / 'rejected.csv'}" in said.err
+    assert {p.name for p in out.iterdir()} == {
+        "journal.json", "parts", "rejected.csv", "run.json", "scores.csv", "scores.parquet",
+    }  # fmt: skip
+    repeated = ["score", str(path), "--settings", str(out / "run.json"), "--json", "-q"]
+    assert main([*repeated, "--out", str(tmp_path / "again")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["scored"], document["ranked_by"]) == (1, "net per floor area")
+    assert document["best"][0]["plan"] == "plan"
+
+
+@pytest.mark.parametrize(
+    ("asked", "plans", "pages"),
+    [("auto", 50, True), ("auto", 51, False), ("all", 51, True), ("none", 1, False)],
+)
+def test_few_plans_have_pages_and_many_have_none(asked, plans, pages):
+    assert with_pages(asked, [Part(0, (), plans)]) is pages
+
+
+def test_pages_are_asked_for_in_one_of_three_words():
+    with pytest.raises(SettingsError, match="pages is 'some'; give auto, all, none"):
+        with_pages("some", [])
 
 
 def test_an_existing_file_is_a_path_whatever_its_name(tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks.batch_plans import write_plans
 from benchmarks.output import write_json
+from fabricgen.batch import BatchSettings
 from fabricgen.errors import ResourceError, SettingsError, need
 from fabricgen.files import atomic_file
 
@@ -161,7 +162,7 @@ def _score(
     watch.join()
     if code != 0:
         raise ResourceError(f"scoring ended with {code}", "see the lines above; run it again")
-    done = max(count - there * 128, 0)
+    done = max(count - there * BatchSettings().plans_per_part, 0)
     return {
         "plans": count, "workers": workers, "timed_plans": done, "wall_s": wall_s,
         "plans_per_s": done / wall_s, "peak_gb": max(memory, default=0) / 1e9,
