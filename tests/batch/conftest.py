@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from fabricgen.batch import EngineSettings, write_plan_table
+from fabricgen.batch import BatchSettings, score_many, write_plan_table
 from fabricgen.design.candidates import ScoreSettings
 from fabricgen.plan import LAYERS, Plan, layer
 from fabricgen.steps import quiet
@@ -12,7 +12,7 @@ from fabricgen.steps import quiet
 CRS = "EPSG:32635"
 X, Y = 385_000.0, 6_672_000.0
 FAST = ScoreSettings(draws=8, pixel_m=2.0, sunlight="quick")
-LOCAL = EngineSettings()
+SMALL = BatchSettings(workers=1, plans_per_part=3)
 
 
 def made_plan(seed: int) -> Plan:
@@ -62,10 +62,8 @@ def table(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def inline(monkeypatch):
-    """Work in this process, and the items in the order in which they were done."""
-    done = []
+def engine_here(done):
+    """An engine in this process, which notes the parts that it has done."""
 
     def engine(function, items, **_):
         for index, item in enumerate(items):
@@ -73,5 +71,22 @@ def inline(monkeypatch):
             done.append(item.part.number)
             yield index, answer
 
-    monkeypatch.setattr("fabricgen.batch.run.run_engine", engine)
+    return engine
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Work in this process, and the parts in the order in which they were done."""
+    done = []
+    monkeypatch.setattr("fabricgen.batch.run.run_engine", engine_here(done))
     return done
+
+
+@pytest.fixture(scope="session")
+def whole(table, tmp_path_factory):
+    """Results of a run over the table that nothing stopped."""
+    out = tmp_path_factory.mktemp("whole") / "o"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fabricgen.batch.run.run_engine", engine_here([]))
+        score_many([table], out=out, settings=FAST, batch=SMALL)
+    return out

@@ -25,9 +25,7 @@ from fabricgen.exchange import write_geotiff, write_schemes
 from fabricgen.files import lock
 from fabricgen.plan import rasterize
 from fabricgen.report.score_page import score_table
-from tests.batch.conftest import FAST, X, Y, made_plan, named_plans
-
-SMALL = BatchSettings(workers=1, plans_per_part=3)
+from tests.batch.conftest import FAST, SMALL, X, Y, made_plan, named_plans
 
 
 def scores(folder: Path) -> pd.DataFrame:
@@ -49,7 +47,14 @@ def assert_same_numbers(few: pd.DataFrame, many: pd.DataFrame, *, atol: float = 
             assert (many[name] == few[name]).all(), name
 
 
-@pytest.mark.parametrize("settings", [FAST, ScoreSettings(draws=16, year=2030, sunlight="off")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        FAST,
+        pytest.param(ScoreSettings(draws=16, year=2030, sunlight="off"), marks=pytest.mark.slow),
+        pytest.param(ScoreSettings(draws=16), marks=pytest.mark.slow),
+    ],
+)
 def test_many_plans_have_the_numbers_and_the_order_of_few(table, tmp_path, inline, settings):
     few = score_table(score_files([table], settings=settings)).set_index("plan")
     summary = score_many([table], out=tmp_path / "many", settings=settings, batch=SMALL)
@@ -109,6 +114,7 @@ def _with(plan, buildings):
     return replace(plan, buildings=buildings)
 
 
+@pytest.mark.slow
 def test_the_state_before_counts_as_for_few(table, tmp_path, inline):
     today = replace(made_plan(99), site=shapely.box(X - 100, Y - 100, X + 150, Y + 150))
     write_schemes([("today", today)], tmp_path / "today.gpkg")
@@ -158,7 +164,7 @@ def poisoned(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     }
 
 
-def test_broken_plans_are_set_aside_with_reasons_and_spoil_no_other(tmp_path, inline, table):
+def test_broken_plans_are_set_aside_with_reasons_and_spoil_no_other(tmp_path, inline, whole):
     path, reasons = poisoned(tmp_path)
     for name, content in (
         ("cut.gpkg", b"SQLite format 3\0"),
@@ -174,10 +180,9 @@ def test_broken_plans_are_set_aside_with_reasons_and_spoil_no_other(tmp_path, in
         assert reason in set_aside[f"poisoned-{scheme}"], scheme
     assert {"cut", "no", "t"} <= set(set_aside.index)
     assert all("\n" not in reason for reason in set_aside)
-    score_many([table], out=tmp_path / "whole", settings=FAST, batch=SMALL)
-    whole = scores(tmp_path / "whole")["net_kgco2e_per_year"]
+    sound = scores(whole)["net_kgco2e_per_year"]
     for plan, net in scores(tmp_path / "o")["net_kgco2e_per_year"].items():
-        assert net == pytest.approx(whole[plan.replace("poisoned", "plans")], rel=1e-6)
+        assert net == pytest.approx(sound[plan.replace("poisoned", "plans")], rel=1e-6)
 
 
 def test_a_run_without_any_sound_plan_ends_with_reasons(tmp_path, inline):
@@ -201,10 +206,8 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_that_ends_anywhere_goes_on_and_does_nothing_twice(
-    table, tmp_path, inline, monkeypatch, moment
+    table, tmp_path, inline, monkeypatch, whole, moment
 ):
-    score_many([table], out=tmp_path / "whole", settings=FAST, batch=SMALL)
-    inline.clear()
     calls, real = iter(range(100)), _found(MOMENTS[moment])
 
     def fails(*args, **named):
@@ -220,8 +223,8 @@ def test_a_run_that_ends_anywhere_goes_on_and_does_nothing_twice(
     kept = set(parts_of(tmp_path / "o"))
     summary = score_many([table], out=tmp_path / "o", settings=FAST, batch=SMALL)
     assert summary.resumed == len(kept) and summary.scored == 12
-    assert parts_of(tmp_path / "o") == parts_of(tmp_path / "whole")
-    pd.testing.assert_frame_equal(scores(tmp_path / "o"), scores(tmp_path / "whole"))
+    assert parts_of(tmp_path / "o") == parts_of(whole)
+    pd.testing.assert_frame_equal(scores(tmp_path / "o"), scores(whole))
     assert len(inline) <= 5  # four parts, and one whose writing failed
 
 
@@ -234,9 +237,8 @@ def _found(name: str):
     return getattr(importlib.import_module(module), attribute)
 
 
-def test_a_folder_of_another_run_is_refused_in_one_line(table, tmp_path, inline):
-    out = tmp_path / "o"
-    score_many([table], out=out, settings=FAST, batch=SMALL)
+def test_a_folder_of_another_run_is_refused_in_one_line(table, tmp_path, inline, whole):
+    out = whole
     other = ScoreSettings(draws=9, pixel_m=2.0, sunlight="quick")
     with pytest.raises(
         InputError, match=r"o: holds a run of other settings \(draws was 8, not 9\)"
@@ -260,13 +262,11 @@ def test_other_contents_of_the_same_files_are_another_run(tmp_path, inline):
         score_many([path], out=tmp_path / "o", settings=FAST)
 
 
-def test_a_complete_run_is_told_again_without_work(table, tmp_path, inline):
-    first = score_many([table], out=tmp_path / "o", settings=FAST, batch=SMALL)
-    record = (tmp_path / "o" / "run.json").read_text()
-    inline.clear()
-    again = score_many([table], out=tmp_path / "o", settings=FAST, batch=SMALL)
-    assert not inline and str(again.best) == str(first.best)  # NaN is none
-    assert (tmp_path / "o" / "run.json").read_text() == record
+def test_a_complete_run_is_told_again_without_work(table, inline, whole):
+    record, first = (whole / "run.json").read_text(), list(scores(whole).index)
+    again = score_many([table], out=whole, settings=FAST, batch=SMALL)
+    assert not inline and [row["plan"] for row in again.best] == first[:10]
+    assert (whole / "run.json").read_text() == record
 
 
 def test_a_second_writer_is_refused(table, tmp_path, inline):
@@ -274,11 +274,10 @@ def test_a_second_writer_is_refused(table, tmp_path, inline):
         score_many([table], out=tmp_path / "o", settings=FAST)
 
 
-def test_the_parts_hold_the_common_draws_and_the_order_goes_by_them(table, tmp_path, inline):
-    score_many([table], out=tmp_path / "o", settings=FAST, batch=SMALL)
-    parts = pd.concat([pd.read_parquet(path) for path in (tmp_path / "o" / "parts").iterdir()])
+def test_the_parts_hold_the_common_draws_and_the_order_goes_by_them(whole):
+    parts = pd.concat([pd.read_parquet(path) for path in (whole / "parts").iterdir()])
     draws = parts.set_index("plan")[DRAWS]
-    found = scores(tmp_path / "o")
+    found = scores(whole)
     import torch
 
     def per_area(plan):
@@ -290,13 +289,10 @@ def test_the_parts_hold_the_common_draws_and_the_order_goes_by_them(table, tmp_p
     assert np.isnan(found["beats_next_share"].iloc[-1])
 
 
-def test_two_processes_give_the_bytes_of_one(table, tmp_path, inline, monkeypatch):
-    score_many([table], out=tmp_path / "one", settings=FAST, batch=SMALL)
-    monkeypatch.undo()
+def test_two_processes_give_the_bytes_of_one(table, tmp_path, whole):
     two = BatchSettings(workers=2, plans_per_part=3)
     score_many([table], out=tmp_path / "two", settings=FAST, batch=two)
-    one, two = parts_of(tmp_path / "one"), parts_of(tmp_path / "two")
-    assert one == two
+    assert parts_of(tmp_path / "two") == parts_of(whole)
 
 
 RUN = """
@@ -318,10 +314,12 @@ score_many([Path(sys.argv[1])], out=Path(sys.argv[2]), settings=FAST,
 
 @pytest.mark.parametrize(
     ("kills", "plans", "engine"),
-    [(3, 24, "inline"), pytest.param(20, 160, "processes", marks=pytest.mark.slow)],
+    [(3, 12, "inline"), pytest.param(20, 160, "processes", marks=pytest.mark.slow)],
 )
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_again_and_again_scores_each_plan_once(tmp_path, kills, plans, engine):
+def test_a_run_that_is_killed_again_and_again_scores_each_plan_once(
+    tmp_path, inline, kills, plans, engine
+):
     source, out = tmp_path / "many.parquet", tmp_path / "o"
     write_plan_table(named_plans(plans), source)
     rng = random.Random(7)
@@ -345,7 +343,8 @@ def test_a_run_that_is_killed_again_and_again_scores_each_plan_once(tmp_path, ki
     assert left == 0, "it ended before it could be killed so often"
     found = scores(out)
     assert sorted(found["scheme"]) == [name for name, _ in named_plans(plans)]
-    subprocess.run([*command, str(tmp_path / "whole"), engine], env=env, cwd=root, check=True)
+    batch = BatchSettings(plans_per_part=2)
+    score_many([source], out=tmp_path / "whole", settings=FAST, batch=batch)
     assert parts_of(out) == parts_of(tmp_path / "whole")
     pd.testing.assert_frame_equal(found, scores(tmp_path / "whole"))
     rest = {path.name for path in out.iterdir()}
@@ -380,9 +379,8 @@ def test_a_table_whose_plans_are_scattered_is_refused(tmp_path, inline):
         score_many([tmp_path / "p.parquet"], out=tmp_path / "o", settings=FAST)
 
 
-def test_the_record_says_what_the_run_was(table, tmp_path, inline):
-    score_many([table], out=tmp_path / "o", settings=FAST, batch=SMALL)
-    record = json.loads((tmp_path / "o" / "run.json").read_text())
+def test_the_record_says_what_the_run_was(whole):
+    record = json.loads((whole / "run.json").read_text())
     assert record["counts"] == {"made": 12, "rejected": 0} and record["regions"] == ["fi"]
     assert record["settings"]["draws"] == 8 and record["settings"]["pages"] == "none"
     assert [one["name"] for one in record["inputs"]] == ["plans.parquet"]
