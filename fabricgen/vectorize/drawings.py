@@ -14,14 +14,24 @@ from scipy import ndimage
 
 from fabricgen.vectorize.fitting import cover_of, fit, ring_corners
 from fabricgen.vectorize.moments import as_court, is_square, moment_rectangles, turned_square
-from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, fit_ring, wall_frames
-from fabricgen.vectorize.squaring import squared
+from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, Thrift, fit_ring, wall_frames
+from fabricgen.vectorize.squaring import laid, squared
 
-THRIFTS = (0.15, 0.4, 1.0, 2.5)  # at the usual noise
+# At the usual noise: fine to plain, and twice without walls in directions of their own.
+THRIFTS = (
+    Thrift(0.15, 0.15),
+    Thrift(0.4, 0.4),
+    Thrift(1.0, 1.0),
+    Thrift(0.25, np.inf),
+    Thrift(1.0, np.inf),
+    Thrift(2.5, 2.5),
+)
 NOISE = 0.05  # of a share
 WALL_COST = 3.0  # in units of misfit
-FREE_WALL_COST = 9.0  # of a wall in a direction of its own
+FREE_WALL_COST = 14.0  # of a wall in a direction of its own
 SAME_RAD = np.radians(3.0)  # frames nearer than this are one
+TRIAL_ROUNDS = 4  # of the fit of a drawing that may not be kept
+LAID_RAD = np.radians((46.0, 15.0))  # oblique walls nearer to a frame than this are tried along it
 SQUARE = 1.5  # sides at most so unequal: moments do not tell the direction
 
 
@@ -40,10 +50,12 @@ class Drawn:
 def drawings(mass: list[np.ndarray], noise: float) -> Drawn | None:
     """Drawings of each ring, those that make no sense left out."""
     frames = wall_frames(mass)
+    times = noise / NOISE
+    scaled = [Thrift(t.framed * times, t.free * times) for t in THRIFTS]
     rings = []
     for k, points in enumerate(mass):
         sign = 1 if k == 0 else -1
-        drawn = fit_ring(points, frames, [thrift * noise / NOISE for thrift in THRIFTS])
+        drawn = fit_ring(points, frames, scaled)
         found = [ring for ring in drawn if ring is not None and sign * ring_area(ring) > 0]
         if found:
             rings.append(found)
@@ -81,7 +93,7 @@ def cheapest(
         fitted: Sequence[Outline | None] = trial
         missing = share - cover_of(trial, share.shape)
         if not still:
-            fitted, missing = fit(trial, share, shortest_px=shortest_px)
+            fitted, missing = fit(trial, share, shortest_px=shortest_px, rounds=TRIAL_ROUNDS)
         misfit = np.bincount(near.ravel(), (missing**2).ravel(), sum(count)) / (2 * noise**2)
         _keep_cheaper(best, fitted, misfit, count)
 
@@ -92,6 +104,8 @@ def cheapest(
     contest(_boxed(drawn, boxes))
     contest(_boxed(drawn, [_turned(box) for box in boxes]))
     contest([_squared(outline) for outline in _standing(best, drawn)])
+    for within_rad in LAID_RAD:
+        contest([_laid(outline, within_rad) for outline in _standing(best, drawn)])
     return _gathered(best.ring, count)
 
 
@@ -131,6 +145,11 @@ def _together(own: Sequence[tuple[Ring, np.ndarray]]) -> Outline:
         ring, frames = _with_frames(*court, frames)
         rings.append(ring)
     return Outline(frames, tuple(rings))
+
+
+def _laid(outline: Outline, within_rad: float) -> Outline:
+    rings = tuple(laid(ring, outline.frames, within_rad) for ring in outline.rings)
+    return replace(outline, rings=rings)
 
 
 def _squared(outline: Outline) -> Outline:

@@ -60,7 +60,7 @@ class Walls:
 
 
 def fit(
-    outlines: Sequence[Outline], share: np.ndarray, *, shortest_px: float
+    outlines: Sequence[Outline], share: np.ndarray, *, shortest_px: float, rounds: int = ROUNDS
 ) -> tuple[list[Outline | None], np.ndarray]:
     """Outlines moved to where they cover each pixel as the map says.
 
@@ -68,13 +68,14 @@ def fit(
         outlines: One per mass.
         share: Built share of each pixel, (rows, cols).
         shortest_px: Walls that become shorter than this go.
+        rounds: Steps of Gauss-Newton.
 
     Returns:
         As many outlines, None for what is gone, and what the map says more than they cover,
         (rows, cols).
     """
     kept: list[Outline | None] = list(outlines)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         at = [k for k, outline in enumerate(kept) if outline is not None]
         if not at:
             return kept, share

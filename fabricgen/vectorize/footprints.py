@@ -18,7 +18,7 @@ from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, contours
 
 HARD_NOISE = 0.2  # of a share where pixels are either built or not
 HARD_BLUR_PX = 0.6
-RELEASE_COST = 8.0  # misfit that a wall must save to turn by itself
+RELEASE_COST = 14.0  # misfit that a wall must save to turn by itself
 MOST_AREA_PX = 0.1  # that walls move to keep an area
 LEFT = 0.2  # misfit of a pixel that shows something not drawn yet
 

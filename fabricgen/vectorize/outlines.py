@@ -22,14 +22,13 @@ SLIT = 0.12  # by which the share in a slit is less than on either side
 SPREAD_PX = 0.12  # how far points of a contour lie off a straight wall
 FRAMED_COST = 4.0  # of a wall along the building's directions, in units of misfit
 FREE_COST = 12.0  # of a wall in a direction of its own
-FRAME_COST = 1.0  # more for each frame after the first
-FRAME_SHARE = 0.12  # of the outline that a further frame must explain
+FRAME_COST = 4.0  # more for each frame after the first
+FRAME_SHARE = 0.3  # of the outline that a further frame must explain
 FRAME_DEG = 7.0  # outlines nearer to a frame than this are explained
 MOST_FRAMES = 3
 FREE = -1  # frame of a wall in a direction of its own
 STEP_PX = 0.5  # spacing of the points that are fitted
 LONGEST = 160  # points that one wall may take
-OPEN_THRIFT = 1.5  # of party walls
 PARALLEL_DEG = 20.0  # lines nearer to parallel than this may cross far off
 FAR_PX = 1.5  # from where one run ends and the next begins
 FLAT = 1e-3  # sine of an angle that is none
@@ -52,6 +51,16 @@ class Ring:
     def take(self, which: np.ndarray) -> "Ring":
         """Some of the walls."""
         return Ring(self.angle[which], self.offset[which], self.frame[which])
+
+
+class Thrift(NamedTuple):
+    """How much more walls cost than by themselves."""
+
+    framed: float  # along the building's directions
+    free: float  # in a direction of their own; infinite: none are drawn
+
+
+OPEN_THRIFT = Thrift(1.5, 1.5)  # of party walls
 
 
 class Line(NamedTuple):
@@ -148,13 +157,15 @@ def wall_frames(rings: list[np.ndarray]) -> np.ndarray:
     return np.array(found)
 
 
-def fit_ring(points: np.ndarray, frames: np.ndarray, thrifts: Sequence[float]) -> list[Ring | None]:
+def fit_ring(
+    points: np.ndarray, frames: np.ndarray, thrifts: Sequence[Thrift]
+) -> list[Ring | None]:
     """The cheapest walls around a ring of points, or None where they enclose nothing.
 
     Args:
         points: Evenly spaced, (n, 2), the inside to the left.
         frames: Main directions of the mass, (K,).
-        thrifts: More means fewer walls; a ring for each.
+        thrifts: What walls cost; a ring for each.
     """
     points = np.roll(points, -_sharpest(points), axis=0)
     found = []
@@ -180,7 +191,7 @@ def _moments(points: np.ndarray) -> np.ndarray:
 
 
 def _cheapest_runs(
-    points: np.ndarray, frames: np.ndarray, thrifts: Sequence[float], *, closed: bool = True
+    points: np.ndarray, frames: np.ndarray, thrifts: Sequence[Thrift], *, closed: bool = True
 ) -> list[list[tuple[int, int]]]:
     """Runs of points (first, last) whose walls cost least together, for each thrift."""
     sums = _moments(points - points.mean(axis=0))
@@ -213,18 +224,18 @@ def _runs(came: np.ndarray, n: int) -> list[tuple[int, int]]:
     return runs[::-1]
 
 
-def _wall_costs(sums: np.ndarray, frames: np.ndarray, thrifts: Sequence[float]) -> np.ndarray:
+def _wall_costs(sums: np.ndarray, frames: np.ndarray, thrifts: Sequence[Thrift]) -> np.ndarray:
     """Cost of one wall through points with these sums (n, m, 6), (T, n, m)."""
     xx, xy, yy = _spread(sums)
     scale = STEP_PX / (2 * SPREAD_PX**2)
     free = ((xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)) * scale
-    cost = np.stack([free + thrift * FREE_COST for thrift in thrifts])
+    cost = np.stack([free + thrift.free * FREE_COST for thrift in thrifts])
     for k, frame in enumerate(frames):
         cos, sin = np.cos(frame), np.sin(frame)
         along = cos * cos * yy - 2 * cos * sin * xy + sin * sin * xx
         framed = np.minimum(along, xx + yy - along) * scale
         for row, thrift in zip(cost, thrifts, strict=True):
-            np.minimum(row, framed + thrift * (FRAMED_COST + k * FRAME_COST), out=row)
+            np.minimum(row, framed + thrift.framed * (FRAMED_COST + k * FRAME_COST), out=row)
     return cost
 
 
@@ -233,7 +244,7 @@ def _spread(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return xx - x * x / count, xy - x * y / count, yy - y * y / count
 
 
-def _line(points: np.ndarray, start: int, end: int, frames: np.ndarray, thrift: float) -> Line:
+def _line(points: np.ndarray, start: int, end: int, frames: np.ndarray, thrift: Thrift) -> Line:
     """The wall through a run of points."""
     run = points[np.arange(start, end + 1) % len(points)]
     middle = run.mean(axis=0)
@@ -244,8 +255,8 @@ def _line(points: np.ndarray, start: int, end: int, frames: np.ndarray, thrift: 
     )
     cos, sin = np.cos(angles), np.sin(angles)
     misfit = (xx * sin**2 - 2 * xy * sin * cos + yy * cos**2) * STEP_PX / (2 * SPREAD_PX**2)
-    extra = np.append(FRAMED_COST + np.repeat(np.arange(len(frames)), 2) * FRAME_COST, FREE_COST)
-    choice = int((misfit + thrift * extra).argmin())
+    price = thrift.framed * (FRAMED_COST + np.repeat(np.arange(len(frames)), 2) * FRAME_COST)
+    choice = int((misfit + np.append(price, thrift.free * FREE_COST)).argmin())
     angle = float(angles[choice])
     if (run[-1] - run[0]) @ np.array([np.cos(angle), np.sin(angle)]) < 0:
         angle += np.pi

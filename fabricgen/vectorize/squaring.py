@@ -35,6 +35,46 @@ def squared(ring: Ring) -> Ring:
     return Ring(angle, offset, frame)
 
 
+def laid(ring: Ring, frames: np.ndarray, within_rad: float) -> Ring:
+    """A ring whose oblique walls lie along the nearest of some frames, where that is near enough.
+
+    A facade with shallow steps looks like an oblique wall on a coarse map.
+    """
+    turn = (frames[None] - ring.angle[:, None] + QUARTER / 2) % QUARTER - QUARTER / 2
+    nearest = np.abs(turn).argmin(axis=1)
+    by = turn[np.arange(len(nearest)), nearest]
+    lies = (ring.frame == FREE) & (np.abs(by) < within_rad)
+    if not lies.any():
+        return ring
+    starts = ring_corners(ring)
+    ends = np.roll(starts, -1, axis=0)
+    rows: list[tuple[float, float, int]] = []
+    n = len(ring.angle)
+    for k in range(n):
+        angle = float(ring.angle[k] + by[k] * lies[k])
+        offset = _offset(angle, (starts[k] + ends[k]) / 2) if lies[k] else float(ring.offset[k])
+        rows.append((angle, offset, int(nearest[k] if lies[k] else ring.frame[k])))
+    joined = [rows[0]]
+    for k in range(1, n + 1):
+        row = rows[k % n]
+        if abs(np.sin(_turn(joined[-1][0], row[0]))) < np.sin(SQUARE_RAD):
+            joined.append(_between(joined[-1], row, starts[k % n]))
+        joined.append(row)
+    angle, offset, frame = (np.array(column) for column in zip(*joined[:-1], strict=True))
+    return Ring(angle, offset, frame)
+
+
+def _between(
+    one: tuple[float, float, int], other: tuple[float, float, int], joint: np.ndarray
+) -> tuple[float, float, int]:
+    """The wall across from a line to one that is parallel to it, through a point."""
+    normal = np.array([np.sin(other[0]), -np.cos(other[0])])
+    foot = joint + normal * (other[1] - normal @ joint)
+    outward = np.sin(one[0]) * foot[0] - np.cos(one[0]) * foot[1] > one[1]
+    angle = one[0] + (-QUARTER if outward else QUARTER)
+    return angle, _offset(angle, joint), one[2]
+
+
 def _step(
     ring: Ring, start: np.ndarray, end: np.ndarray, before: int, after: int
 ) -> list[tuple[float, float, int]]:
