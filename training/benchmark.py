@@ -25,6 +25,7 @@ COMMANDS = {
     "batch": "speed and memory of scoring many plans, beside a loop of other libraries",
     "carbon": "speed of the evaluator, beside InVEST Urban Cooling",
     "energy": "modelled energy and emissions of buildings against their meters",
+    "vectorize": "rasters of real windows traced, beside buildingregulariser",
 }
 
 

@@ -25,7 +25,7 @@ COLUMNS = {
     "difference": "+,.2f",
     "p05": "+,.2f",
     "p95": "+,.2f",
-    "P(better)": ".2f",
+    "P(better)": ".3f",
 }
 MOST_LINES = 12  # pairs that are told one by one; pairs.csv holds all
 
@@ -122,7 +122,7 @@ def describe(comparison: Comparison, rows: Sequence[dict[str, Any]], *, out: Pat
 
 def pair_lines(comparison: Comparison) -> list[str]:
     """A sentence on every plan against the best one, or on tie groups where there are many."""
-    from ..report.compare import finding
+    from ..report.compare import finding, percent
 
     best, others = comparison.plans[0], comparison.plans[1:]
     if len(others) > MOST_LINES:
@@ -133,6 +133,6 @@ def pair_lines(comparison: Comparison) -> list[str]:
         ]
     lines = []
     for place, one in enumerate(others, start=1):
-        p = comparison.beats[0, place]
-        lines.append(f"{best.name} against {one.name}: {finding(comparison, 0, place)} (P {p:.0%})")
+        odds = percent(comparison.beats[0, place])
+        lines.append(f"{best.name} against {one.name}: {finding(comparison, 0, place)} (P {odds})")
     return lines

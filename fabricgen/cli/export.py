@@ -13,6 +13,7 @@ from . import console
 from .options import Out
 
 if TYPE_CHECKING:
+    from ..exchange.geotiff import Raster
     from ..plan import Plan
 
 FORMATS = {
@@ -49,6 +50,8 @@ def export(
     """Write a plan in the formats of other tools.
 
     fabricgen export schemes.gpkg --to geojson,dxf,cityjson --out outputs/export scheme=s01
+
+    fabricgen export raster.tif --to gpkg
     """
     path, asked = sort_words(words)
     formats = formats_of(to)
@@ -113,21 +116,29 @@ def formats_of(text: str) -> list[str]:
 
 
 def chosen(drawn: dict[str, Any], asked: Sequence[str], *, file: str) -> dict[str, Plan]:
-    """The plans that are asked for.
+    """The plans that are asked for; rasters are traced.
 
     Raises:
-        InputError: A raster, or a scheme that is not there.
+        InputError: A scheme that is not there.
     """
-    from ..plan import Plan
-
-    if not all(isinstance(one, Plan) for one in drawn.values()):
-        raise InputError(f"{file}: is a raster", "give a plan, such as schemes.gpkg")
     for name in asked:
         if name not in drawn:
             raise InputError(
                 f"{file}: no scheme {name}; it holds {', '.join(drawn)}", "name one of these"
             )
-    return {name: drawn[name] for name in (asked or drawn)}
+    return {name: as_plan(drawn[name]) for name in (asked or drawn)}
+
+
+def as_plan(drawn: Plan | Raster) -> Plan:
+    """A plan as it is, a raster traced: its buildings, streets, ground and trees as vectors."""
+    from ..plan import Plan
+
+    if isinstance(drawn, Plan):
+        return drawn
+    from ..vectorize.trace import site_of, trace_layout
+
+    site = site_of(drawn.inside[0].numpy(), drawn.frame)
+    return trace_layout(drawn.layout, drawn.frame, site)
 
 
 def names_of(

@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingUtils,
 )
+from qgis.PyQt.QtXml import QDomDocument
 
 from .shown import Shown
 
@@ -37,7 +38,10 @@ class Arranger(QgsProcessingLayerPostProcessorInterface):
     ) -> None:
         """Called in the main thread once the layer is in the project."""
         if self.shown.style:
-            layer.loadNamedStyle(str(STYLES / f"{self.shown.style}.qml"))
+            # `loadNamedStyle` would rather take the default that the GeoPackage holds.
+            document = QDomDocument()
+            document.setContent((STYLES / f"{self.shown.style}.qml").read_text(encoding="utf-8"))
+            layer.importNamedStyle(document)
         else:
             layer.loadDefaultStyle()
         node = context.project().layerTreeRoot().findLayer(layer.id())
@@ -72,6 +76,6 @@ def _move(node: QgsLayerTreeNode, shown: Shown, root: QgsLayerTreeGroup) -> None
     copy = node.clone()
     copy.setCustomProperty(PLACE, shown.place)
     copy.setExpanded(False)
-    places = [int(child.customProperty(PLACE, shown.place)) for child in group.children()]
+    places = [int(child.customProperty(PLACE, 0)) for child in group.children()]
     group.insertChildNode(sum(place <= shown.place for place in places), copy)
     node.parent().removeChildNode(node)

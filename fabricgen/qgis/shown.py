@@ -53,15 +53,17 @@ def layers_of(folder: Path, *, most: int = MOST_GROUPS) -> list[Shown]:
     shown = []
     for rank, (name, title, subset) in enumerate(_schemes(folder)[:most]):
         for place, layer in enumerate(ORDER):
-            source = "site" if layer == "ground" else layer
+            # Processing knows layers by where they are, so the site's second must differ a little.
+            again = layer == "ground"
+            source, part = ("site", f"({subset})") if again else (layer, subset)
             shown.append(
                 Shown(
-                    uri=uri_of(folder / PLANS, source, subset),
+                    uri=uri_of(folder / PLANS, source, part),
                     name=layer,
                     groups=(folder.name, title or name),
                     place=place,
                     visible=rank == 0,
-                    style="ground" if layer == "ground" else "",
+                    style="ground" if again else "",
                 )
             )
     return shown

@@ -18,7 +18,7 @@ from fabricgen.settings import ranged
 from fabricgen.units import KG_PER_T
 
 TAILS = (0.05, 0.95)
-ROUNDING = 1e-6  # of net: a plan that went through another file format differs by less
+ROUNDING = 1e-5  # of net: a plan that went through another file differs by less
 LEAST_M2 = 1.0  # of floors, below which nothing is told per floor area
 
 
@@ -145,7 +145,7 @@ def _per(plans: Sequence[Counted], asked: str) -> str:
 
 
 def _snapped(amounts: np.ndarray) -> np.ndarray:
-    """Amounts in steps of a millionth, so that rounding does not tell equal plans apart."""
+    """Amounts in steps so small that only rounding is lost: it does not tell equal plans apart."""
     grain = ROUNDING * float(np.median(np.abs(amounts)))
     return np.round(amounts / grain) * grain if grain > 0 else amounts
 
@@ -179,6 +179,16 @@ def quantity(one: Counted, other: Counted, name: str, *, measure: Measure | None
 def amount(one: Counted, name: str) -> float:
     """A value of a plan; a flow that its ledger does not hold is NaN, not assessed."""
     return one.values.get(name, float("nan"))
+
+
+def percent(share: float) -> str:
+    """A probability in words: certain only where it is, and exact where it is about to be sure."""
+    if 0 < share < 0.005:
+        return "< 1 %"
+    if 0.995 < share < 1:
+        return "> 99 %"
+    is_close = min(abs(share - SURE), abs(share + SURE - 1)) < 0.01
+    return f"{100 * share:.{1 if is_close else 0}f} %"
 
 
 def finding(comparison: Comparison, a: int, b: int) -> str:

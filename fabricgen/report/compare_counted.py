@@ -43,6 +43,7 @@ class Counted:
         values: Indicators, totals and flows, by column of `scores.csv`.
         draws: Amounts in each of the common draws, (D,), by the same columns; net always.
         plan, frame: The plan and the grid it was counted on, where it was counted now.
+        horizon_years: Over which vegetation and soil are averaged; None where the record lacks it.
         unknown_height_m: With which buildings without a height were counted.
         not_assessed, notes, stand_ins: What the ledger says of itself.
     """
@@ -54,6 +55,7 @@ class Counted:
     draws: Mapping[str, np.ndarray]
     plan: Plan | None = None
     frame: Frame | None = None
+    horizon_years: int | None = None
     unknown_height_m: float = STOREY_M
     not_assessed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ def counted_now(one: Scored) -> Counted:
         name=one.name, source=one.candidate.file, region=one.region.name,
         values=_numbers(score_row(one)), draws=draws,
         plan=one.candidate.plan, frame=one.candidate.frame,
+        horizon_years=ledger.horizon_years,
         unknown_height_m=STOREY_M if one.heights is None else one.heights.central_m,
         not_assessed=ledger.not_assessed, notes=ledger.notes, stand_ins=ledger.fall_throughs,
     )  # fmt: skip
@@ -108,7 +111,7 @@ def counted_before(
         Counted(
             name=f"{folder.name}/{row['plan']}", source=folder.name, region=str(row["region"]),
             values=_numbers(row), draws={NET: np.asarray(row[DRAWS], dtype=np.float64)},
-            not_assessed=said,
+            horizon_years=record.get("settings", {}).get("horizon_years"), not_assessed=said,
         )
         for row in (rows[key] for key in zip(wanted["plan"], wanted["file"], strict=True))
     ]  # fmt: skip

@@ -22,6 +22,7 @@ from fabricgen.report.compare import (
     comparison_table,
     finding,
     pairs_table,
+    percent,
     quantities,
     quantity,
 )
@@ -227,12 +228,3 @@ def signed(value: float) -> str:
     """A difference with its sign."""
     text = figure(value)
     return text if value < 0 or text == "–" else f"+{text}"
-
-
-def percent(share: float) -> str:
-    """A probability; only a certain one is 0 or 100 %."""
-    if 0 < share < 0.005:
-        return "< 1 %"
-    if 0.995 < share < 1:
-        return "> 99 %"
-    return f"{100 * share:.0f} %"

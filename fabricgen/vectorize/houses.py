@@ -64,6 +64,8 @@ def trace_houses(
 
 
 def _clipped(houses: Sequence[House], site: BaseGeometry) -> list[House]:
+    if not houses:
+        return []
     inside = site.covers(shapely.box(*shapely.total_bounds([h.shape for h in houses])))
     if inside:
         return list(houses)

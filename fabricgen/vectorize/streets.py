@@ -70,6 +70,7 @@ def draw_streets(
     site: BaseGeometry,
     context_segments: np.ndarray,
     settings: DrawSettings,
+    keep_islands: bool = False,
 ) -> list[Street]:
     """Center lines of the streets on a site.
 
@@ -78,6 +79,8 @@ def draw_streets(
         site: The site in frame coordinates.
         context_segments: Pieces around the site, (K, 6); streets join them at the edge exactly.
         settings: What counts as clean.
+        keep_islands: Leave nets that reach no other as they are, where they are known to be so;
+            else they are linked to one that reaches the site's edge, or left out.
 
     Returns:
         Lines inside the site that end at junctions, dead ends or the site's edge.
@@ -93,7 +96,8 @@ def draw_streets(
         nodes.key(u, v)
     segments = _merge_ends(segments, doors, site, settings)
     edges = _clip(_split(segments, nodes), nodes, site)
-    edges = _link_islands(edges, nodes, site)
+    if not keep_islands:
+        edges = _link_islands(edges, nodes, site)
     for _ in range(2):
         edges = _drop_stubs(edges, nodes, site, settings.stub_m)
     return [

@@ -108,3 +108,16 @@ def test_a_missing_package_is_told_before_any_work_with_code_3(path, tmp_path, c
         "error: this needs the package ezdxf, which is not installed; pip install 'fabricgen[cad]'\n"
     )
     assert not out.exists()
+
+
+def test_a_raster_is_traced_into_a_plan(path, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["export", str(path), "--to", "cog", "--out", str(out), "scheme=s01"]
+    assert main(words) == 0
+    assert main(["export", str(out / "two-s01.tif"), "--to", "gpkg", "--out", str(out)]) == 0
+    (plan,) = read_drawn(out / "two-s01.gpkg").values()
+    (house,) = plan.buildings.geometry
+    real = shapely.box(X + 10, Y + 10, X + 30, Y + 30)
+    assert house.intersection(real).area / house.union(real).area > 0.97
+    assert plan.buildings["height_m"].tolist() == [9.0]
+    assert plan.site.area == pytest.approx(50 * 40, rel=0.03)

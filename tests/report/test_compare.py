@@ -20,11 +20,12 @@ from fabricgen.report.compare import (
     comparison_table,
     finding,
     pairs_table,
+    percent,
 )
 from fabricgen.report.compare_chart import NAMED, axes_of, parallel_svg
 from fabricgen.report.compare_counted import NET, Counted
 from fabricgen.report.compare_inputs import gather
-from fabricgen.report.compare_page import compare_page, figure, percent, signed, write_comparison
+from fabricgen.report.compare_page import compare_page, figure, signed, write_comparison
 from fabricgen.report.score_page import write_scores
 from fabricgen.report.tables import FORM
 
@@ -104,7 +105,9 @@ def test_rounding_does_not_tell_equal_plans_apart():
     drawn = rng.normal(5e6, 1e6, 64)
     a = counted("a", 5e6, draws=drawn)
     b = counted("b", 5e6, draws=drawn * (1 + 1e-12))
+    single = counted("single", 5e6, draws=drawn.astype(np.float32))  # as tables of very many have
     assert compare([a, b]).beats[0, 1] == 0.5
+    assert compare([a, single]).beats[0, 1] == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_same_plan_from_two_files_does_not_differ(files):
@@ -160,6 +163,7 @@ def test_a_folder_of_scores_is_taken_as_it_was_counted(scores, three):
         assert np.allclose(one.draws[NET], anew.draws[NET])
         assert one.values[NET] == pytest.approx(anew.values[NET])
         assert one.not_assessed == ("wind",)
+        assert one.horizon_years == anew.horizon_years == 60
 
 
 def test_of_very_many_plans_the_best_are_taken_from_the_parts(scores, tmp_path):
@@ -314,7 +318,7 @@ def test_figures_have_three_digits(value, shown):
 
 
 def test_odds_are_certain_only_where_they_are():
-    assert [percent(p) for p in (0.0, 0.001, 0.5, 0.999, 1.0)] == [
-        "0 %", "< 1 %", "50 %", "> 99 %", "100 %",
+    assert [percent(p) for p in (0.0, 0.001, 0.046, 0.5, 0.948, 0.999, 1.0)] == [
+        "0 %", "< 1 %", "4.6 %", "50 %", "94.8 %", "> 99 %", "100 %",
     ]  # fmt: skip
     assert signed(1.5) == "+1.50" and signed(-1.5) == "−1.50"
