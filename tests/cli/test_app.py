@@ -210,9 +210,7 @@ def test_help_loads_nothing_heavy_and_takes_under_three_tenths_of_a_second():
 def test_a_signal_stops_a_verb_with_its_code(tmp_path, number, code):
     script = tmp_path / "slow.py"
     script.write_text(
-        "import signal, sys, time\n"
-        # Where the tests run in the background, a shell has told all of them to ignore Ctrl-C.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys, time\n"
         "from fabricgen.cli import doctor\n"
         "from fabricgen.cli.app import main\n"
         "from fabricgen.files import atomic_file\n"
