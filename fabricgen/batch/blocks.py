@@ -6,31 +6,40 @@ same command: what is complete stays.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import shapely
 
-from fabricgen import provenance
+from fabricgen import __version__, provenance
+from fabricgen.batch.engines import EngineSettings
+from fabricgen.batch.engines import run as run_engine
+from fabricgen.batch.journal import open_journal
 from fabricgen.city.store import TileStore
 from fabricgen.design import LoopSettings, run
 from fabricgen.design.blocks import Block, Refused
 from fabricgen.design.site import place_site
-from fabricgen.design.workers import one_thread, share
 from fabricgen.errors import InputError
 from fabricgen.exchange import join_schemes, read_plan
-from fabricgen.files import atomic_file, lock
+from fabricgen.files import atomic_file
 from fabricgen.plan import LAYERS, Plan
-from fabricgen.report import facts_of, plan_png, write_results
+from fabricgen.report import facts_of, plan_png, write_results, write_table
 from fabricgen.report.results import MARK
 from fabricgen.steps import OnStep, quiet
 
 FOLDER = "blocks"  # of the folders of single blocks
-JOB = "job.json"  # what a run was asked, so that another does not go on with it
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """How every block is designed, and who works."""
+
+    loop: LoopSettings = field(default_factory=LoopSettings)  # its processes are shared by blocks
+    count: int = 8  # schemes of each block
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +67,11 @@ def generate_blocks(
     blocks: Sequence[Block],
     refused: Sequence[Refused],
     store: Path,
-    count: int,
     out: Path,
     *,
-    settings: LoopSettings,
+    settings: BlockSettings,
     record: Mapping[str, Any],
+    inputs: Sequence[Path],
     on_step: OnStep = quiet,
 ) -> tuple[pd.DataFrame, list[Refused]]:
     """Schemes for every block, and all of them in one GeoPackage.
@@ -70,13 +79,13 @@ def generate_blocks(
     Args:
         blocks: From `read_blocks`.
         refused: Features that could not be read as blocks; they go into `rejected.csv` too.
-        store: Tile store of the city.
-        count: Schemes of each block.
+        store: Tile store of the city. A cluster's nodes must see it and `out` as this machine does.
         out: The folder: `blocks/<block>/` as of a single site, `schemes.gpkg`, `scores.csv`,
             `scores.parquet`, `overview.png` with the best scheme of each block, `rejected.csv`,
             and `run.json` last.
-        settings: Of the loop; blocks share its processes, each block has one.
+        settings: Of all blocks.
         record: Provenance of the run.
+        inputs: Files that the results depend on: the blocks' and the city's.
         on_step: Hears how many blocks are done.
 
     Returns:
@@ -86,32 +95,30 @@ def generate_blocks(
         InputError: The folder holds another run's blocks, or no block could be designed.
         StorageError: Another run writes there, or the disk is full.
     """
-    out = Path(out)
-    with lock(out):
-        _claim(out, record, count)
-        alone = replace(settings, workers=1)
+    asked = {name: record[name] for name in ("settings", "seed", "weights")}
+    depends = {"version": __version__, "count": settings.count, **asked}
+    with open_journal(out, of=depends, inputs=inputs) as journal:
+        folder = journal.folder.absolute()
+        alone, city = replace(settings.loop, workers=1), store.absolute()
         tasks = [
-            Task(block, store, count, alone, record, out / FOLDER / block.name) for block in blocks
+            Task(block, city, settings.count, alone, record, folder / FOLDER / block.name)
+            for block in blocks
         ]
-        waiting = [task for task in tasks if not (task.folder / MARK).exists()]
-        done = [len(tasks) - len(waiting)]
-        on_step(done[0], len(tasks), "blocks")
+        waiting = [task for task in tasks if not _is_done(task)]
+        done, aside = len(tasks) - len(waiting), list(refused)
+        on_step(done, len(tasks), "blocks")
+        workers = settings.loop.workers or None
+        answers = run_engine(draw_block, waiting, engine=settings.engine, workers=workers)
+        for _, answer in answers:
+            done += 1
+            on_step(done, len(tasks), "blocks")
+            aside += [] if answer is None else [answer]
+        made = [task for task in tasks if _is_done(task)]
+        return _gather(made, aside, folder, record=record), aside
 
-        def hear(_index: int, _done: int, note: str) -> None:
-            on_step(done[0], len(tasks), note)
 
-        def count_in(answer: Refused | None) -> Refused | None:
-            done[0] += 1
-            on_step(done[0], len(tasks), "blocks")
-            return answer
-
-        with one_thread():
-            answers = share(
-                draw_block, waiting, workers=settings.workers, on_step=hear, finish=count_in
-            )
-        aside = [*refused, *(answer for answer in answers if answer is not None)]
-        made = [task for task in tasks if (task.folder / MARK).exists()]
-        return _gather(made, aside, out, record=record), aside
+def _is_done(task: Task) -> bool:
+    return (task.folder / MARK).exists()
 
 
 def draw_block(task: Task, on_step: OnStep) -> Refused | None:
@@ -130,29 +137,6 @@ def draw_block(task: Task, on_step: OnStep) -> Refused | None:
     return None
 
 
-def _claim(out: Path, record: Mapping[str, Any], count: int) -> None:
-    """Makes sure that what stands in a folder is the same run, begun before.
-
-    Raises:
-        InputError: It is another's.
-    """
-    asked = {key: record[key] for key in ("fabricgen", "settings", "seed", "inputs", "weights")}
-    text = json.dumps(asked | {"count": count}, indent=2, sort_keys=True, default=str)
-    job = out / JOB
-    if job.exists():
-        if job.read_text(encoding="utf-8") != text:
-            raise InputError(
-                f"{out.name}: holds blocks that were asked otherwise or from other files",
-                "choose another --out, or delete the folder",
-            )
-        return
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out.name}: holds other files", "choose a folder that is new or empty")
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(job) as part:
-        part.write_text(text, encoding="utf-8")
-
-
 def _gather(
     made: Sequence[Task], aside: Sequence[Refused], out: Path, *, record: Mapping[str, Any]
 ) -> pd.DataFrame:
@@ -166,10 +150,7 @@ def _gather(
             f"all reasons stand in {out / 'rejected.csv'}",
         )
     scores = pd.concat([_scores(task) for task in made], ignore_index=True)
-    with atomic_file(out / "scores.csv") as part:
-        scores.to_csv(part, index=False)
-    with atomic_file(out / "scores.parquet") as part:
-        scores.to_parquet(part, index=False)
+    write_table(scores, out, "scores")
     files = [(task.block.name, task.folder / "schemes.gpkg") for task in made]
     join_schemes(files, out / "schemes.gpkg", meta=record)
     plan_png(_best(made), out / "overview.png")

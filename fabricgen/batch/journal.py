@@ -1,6 +1,6 @@
-"""A folder of results in which a run can stop at any moment and go on: each plan exactly once.
+"""A folder of results in which a run can stop at any moment and go on: each piece exactly once.
 
-`journal.json` says what run it is, before any work. Each part is one file,
+`journal.json` says what run it is, before any work. A part of a scoring is one file,
 `parts/part-00017.parquet`, which appears complete by a rename; a part whose file exists is done.
 `run.json` is written last.
 """
@@ -45,6 +45,7 @@ class Journal:
         """Writes a part; a part that is there is left as it is."""
         target = self.path_of(part)
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)
             with atomic_file(target) as file:
                 file.write_bytes(content)
 
@@ -93,7 +94,7 @@ def _begin(folder: Path, card: Mapping[str, Any]) -> None:
         raise InputError(
             f"{folder.name}: holds other files", "choose a folder that is new or empty"
         )
-    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -101,8 +102,7 @@ def _begin(folder: Path, card: Mapping[str, Any]) -> None:
 def _visible(folder: Path) -> Iterator[Path]:
     """What stands in a folder but for what a killed start of a run left."""
     for path in folder.iterdir():
-        empty = path.name == PARTS and path.is_dir() and not any(path.iterdir())
-        if not empty and not path.name.startswith(f".{JOURNAL}."):
+        if not path.name.startswith(f".{JOURNAL}."):
             yield path
 
 
@@ -114,7 +114,7 @@ def _check_same(folder: Path, stored: Mapping[str, Any], card: Mapping[str, Any]
     """
     fix = "repeat its command to go on, or choose another --out"
     if stored.get("inputs") != card["inputs"]:
-        raise InputError(f"{folder.name}: holds a run of other plans", fix)
+        raise InputError(f"{folder.name}: holds a run of other files", fix)
     old, new = (dict(_flat(one)) for one in (stored, card))
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):

@@ -29,7 +29,8 @@ SHOWN = 20  # blocks on the terminal; scores.csv has all
 
 def draw_blocks(site: Path, context: Path, *, out: Path, settings: Mapping[str, Any]) -> None:
     """Runs the loop for every block, writes the folder and shows each block's best scheme."""
-    from ..batch.blocks import generate_blocks
+    from ..batch import EngineSettings
+    from ..batch.blocks import BlockSettings, generate_blocks
     from ..design import Brief, LoopSettings, weights_path
     from ..design.blocks import read_blocks
     from ..design.site import open_context
@@ -40,6 +41,7 @@ def draw_blocks(site: Path, context: Path, *, out: Path, settings: Mapping[str, 
     start = Start()
     names = [field.name for field in fields(LoopSettings)]
     chosen = fill(LoopSettings, {name: settings[name] for name in names if name in settings})
+    engine = fill(EngineSettings, settings.get("engine", {}))
     Brief.read(settings["brief"])  # a mistake in it is one mistake, not one of each block
     blocks, refused = read_blocks(site, settings["brief"], seed=settings["seed"])
     prepare_output(out.parent, free_mb=50)
@@ -57,10 +59,10 @@ def draw_blocks(site: Path, context: Path, *, out: Path, settings: Mapping[str, 
             blocks,
             refused,
             store.folder(store.cities()[0]),
-            settings["count"],
             out,
-            settings=chosen,
+            settings=BlockSettings(chosen, settings["count"], engine),
             record=base,
+            inputs=(site, context),
             on_step=on_step,
         )
     for one in aside:

@@ -5,7 +5,7 @@ from fabricgen.report.results import facts_of, record_of, write_results
 from fabricgen.report.sheet import contact_sheet, plan_png
 from fabricgen.report.surroundings import surroundings_of
 from fabricgen.report.svg import plan_svg
-from fabricgen.report.tables import scores_table
+from fabricgen.report.tables import scores_table, write_table
 
 __all__ = [
     "contact_sheet",
@@ -17,4 +17,5 @@ __all__ = [
     "surroundings_of",
     "write_report",
     "write_results",
+    "write_table",
 ]

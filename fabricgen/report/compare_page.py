@@ -30,7 +30,7 @@ from fabricgen.report.compare_chart import TALL_PX, TOP_PX, axes_of, parallel_sv
 from fabricgen.report.compare_inputs import MARK
 from fabricgen.report.page import render, shipped
 from fabricgen.report.scene import scene_values
-from fabricgen.report.tables import number
+from fabricgen.report.tables import number, write_table
 
 SIDE = 8  # plans that stand side by side in a table of a page
 MATRIX = 24  # plans whose pairs are shown as a matrix
@@ -57,10 +57,7 @@ def write_comparison(comparison: Comparison, out: Path, *, record: Mapping[str, 
     """
     table, pairs = comparison_table(comparison), pairs_table(comparison)
     with atomic_folder(Path(out), mark=MARK) as folder:
-        with atomic_file(folder / "comparison.csv") as part:
-            table.to_csv(part, index=False)
-        with atomic_file(folder / "comparison.parquet") as part:
-            table.to_parquet(part, index=False)
+        write_table(table, folder, "comparison")
         with atomic_file(folder / "pairs.csv") as part:
             pairs.to_csv(part, index=False)
         with atomic_file(folder / "compare.html") as part:

@@ -10,12 +10,12 @@ from fabricgen import provenance
 from fabricgen.carbon import factors
 from fabricgen.design import Run, weights_path
 from fabricgen.exchange import write_geotiff, write_schemes
-from fabricgen.files import atomic_file, atomic_folder, sha256_of
+from fabricgen.files import atomic_folder, sha256_of
 from fabricgen.plan import site_mask
 from fabricgen.report.html import write_report
 from fabricgen.report.sheet import contact_sheet
 from fabricgen.report.surroundings import surroundings_of
-from fabricgen.report.tables import scores_table
+from fabricgen.report.tables import scores_table, write_table
 
 MARK = "run.json"  # written last; a folder that holds it is complete, and ours to replace
 
@@ -37,11 +37,7 @@ def write_results(run: Run, out: Path, *, record: Mapping[str, Any]) -> Path:
     with atomic_folder(Path(out), mark=MARK) as folder:
         plans = [(scheme.name, scheme.plan) for scheme in run.schemes]
         write_schemes(plans, folder / "schemes.gpkg", meta=record)
-        table = scores_table(run.schemes)
-        with atomic_file(folder / "scores.csv") as part:
-            table.to_csv(part, index=False)
-        with atomic_file(folder / "scores.parquet") as part:
-            table.to_parquet(part, index=False)
+        write_table(scores_table(run.schemes), folder, "scores")
         for scheme in run.schemes:
             inside = site_mask(scheme.plan.site, scheme.frame)
             write_geotiff(scheme.layout, scheme.frame, folder / f"{scheme.name}.tif", inside=inside)

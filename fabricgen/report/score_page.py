@@ -18,7 +18,7 @@ from fabricgen.report.charts import ledger_svg
 from fabricgen.report.page import render
 from fabricgen.report.scene import scene_values
 from fabricgen.report.score_charts import anchor, positive_text, timeline_svg, tornado_svg
-from fabricgen.report.tables import FORM, GREEN, NAMES, number, slices, tonnes, total
+from fabricgen.report.tables import FORM, GREEN, NAMES, number, slices, tonnes, total, write_table
 
 MARK = "run.json"  # written last; a folder that holds it is complete, and ours to replace
 DRAWS = "net_draws_kgco2e_per_year"  # column of net in each of the common draws; Parquet alone
@@ -38,13 +38,9 @@ def write_scores(scored: Sequence[Scored], out: Path, *, record: Mapping[str, An
         InputError: Another kind of folder stands there.
         StorageError: It cannot be written.
     """
-    table = score_table(scored)
+    drawn = [net_draws(one.score.ledger).double().numpy() for one in scored]
     with atomic_folder(Path(out), mark=MARK) as folder:
-        with atomic_file(folder / "scores.csv") as part:
-            table.to_csv(part, index=False)
-        with atomic_file(folder / "scores.parquet") as part:
-            drawn = [net_draws(one.score.ledger).double().numpy() for one in scored]
-            table.assign(**{DRAWS: drawn}).to_parquet(part, index=False)
+        write_table(score_table(scored), folder, "scores", more={DRAWS: drawn})
         for one in scored:
             with atomic_file(folder / f"{one.name}.html") as part:
                 part.write_text(score_page(one, scored, record=record), encoding="utf-8")

@@ -1,14 +1,16 @@
 """The numbers of a report as tables; each comes from a score, a ledger or the factor table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from fabricgen.carbon.factors import Factor
 from fabricgen.carbon.ledger import Ledger
 from fabricgen.design.scheme import Scheme, Unmet
+from fabricgen.files import atomic_file
 from fabricgen.units import KG_PER_T
 
 FORM = (
@@ -90,6 +92,23 @@ def scores_table(schemes: Sequence[Scheme]) -> pd.DataFrame:
     An amount or indicator that was not assessed is NaN, never zero.
     """
     return pd.DataFrame([_row(scheme) for scheme in schemes])
+
+
+def write_table(
+    table: pd.DataFrame, folder: Path, name: str, *, more: Mapping[str, object] | None = None
+) -> None:
+    """Writes `NAME.csv` and `NAME.parquet`, each whole or not at all.
+
+    Args:
+        table: What both hold.
+        folder: Where.
+        name: Of the files.
+        more: Columns that only the Parquet file holds, such as lists.
+    """
+    with atomic_file(folder / f"{name}.csv") as part:
+        table.to_csv(part, index=False)
+    with atomic_file(folder / f"{name}.parquet") as part:
+        table.assign(**(more or {})).to_parquet(part, index=False)
 
 
 def _row(scheme: Scheme) -> dict[str, object]:

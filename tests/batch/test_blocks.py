@@ -9,18 +9,18 @@ import pytest
 import shapely
 
 from fabricgen.batch import blocks as batch
-from fabricgen.batch.blocks import generate_blocks
+from fabricgen.batch.blocks import BlockSettings, generate_blocks
 from fabricgen.cli.app import main
-from fabricgen.design import Brief, LoopSettings
+from fabricgen.design import Brief
 from fabricgen.design.blocks import Block, Refused
 from fabricgen.errors import InputError
 from fabricgen.exchange import read_plan, write_schemes
 from fabricgen.files import atomic_folder, shipped
 from fabricgen.plan import empty_plan
+from fabricgen.steps import quiet
 
 CRS = "EPSG:32635"
-RECORD = {"fabricgen": {}, "settings": {"a": 1}, "seed": 0, "inputs": [], "weights": None}
-ALONE = LoopSettings(workers=1)
+RECORD = {"settings": {"a": 1}, "seed": 0, "weights": None}
 
 
 def block(name: str, place: int) -> Block:
@@ -50,14 +50,20 @@ def drawn(monkeypatch):
             (folder / "run.json").write_text(json.dumps({"seed": task.block.seed}))
         return None
 
+    def here(function, items, **_):
+        for place, item in enumerate(items):
+            yield place, function(item, quiet)
+
     monkeypatch.setattr(batch, "draw_block", draw)
+    monkeypatch.setattr(batch, "run_engine", here)
     return calls
 
 
 def generate(out: Path, *, blocks=BLOCKS, refused=(), count=2, record=RECORD):
     return generate_blocks(
-        blocks, refused, Path("store"), count, out, settings=ALONE, record=record
-    )
+        blocks, refused, Path("store"), out,
+        settings=BlockSettings(count=count), record=record, inputs=[],
+    )  # fmt: skip
 
 
 def test_all_schemes_stand_in_one_file_and_what_failed_in_another(drawn, tmp_path):
@@ -98,7 +104,7 @@ def test_blocks_that_were_asked_otherwise_are_not_mixed_with_these(drawn, tmp_pa
     generate(tmp_path / "city")
     before = (tmp_path / "city" / "scores.csv").read_bytes()
     for change in ({"count": 3}, {"record": RECORD | {"settings": {"a": 2}}}):
-        with pytest.raises(InputError, match="holds blocks that were asked otherwise"):
+        with pytest.raises(InputError, match="holds a run of other settings"):
             generate(tmp_path / "city", **change)
     assert (tmp_path / "city" / "scores.csv").read_bytes() == before
     (tmp_path / "mine").mkdir()

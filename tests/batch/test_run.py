@@ -245,7 +245,7 @@ def test_a_folder_of_another_run_is_refused_in_one_line(table, tmp_path, inline,
     ):
         score_many([table], out=out, settings=other, batch=SMALL)
     write_plan_table(named_plans(2), tmp_path / "plans.parquet")
-    with pytest.raises(InputError, match="o: holds a run of other plans; repeat its command"):
+    with pytest.raises(InputError, match="o: holds a run of other files; repeat its command"):
         score_many([tmp_path / "plans.parquet"], out=out, settings=FAST, batch=SMALL)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
@@ -258,7 +258,7 @@ def test_other_contents_of_the_same_files_are_another_run(tmp_path, inline):
     write_plan_table([("a", made_plan(0))], path)
     score_many([path], out=tmp_path / "o", settings=FAST)
     write_plan_table([("a", made_plan(1))], path)
-    with pytest.raises(InputError, match="o: holds a run of other plans"):
+    with pytest.raises(InputError, match="o: holds a run of other files"):
         score_many([path], out=tmp_path / "o", settings=FAST)
 
 
