@@ -17,7 +17,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
-from . import follow
+from . import follow, sources
 from .command import TextError, more_settings
 
 EXECUTABLE = "FABRICGEN_EXECUTABLE"  # key of the setting
@@ -27,11 +27,77 @@ OUTPUT = "OUTPUT"
 
 
 class FabricgenAlgorithm(QgsProcessingAlgorithm):
-    """A verb of fabricgen; subclasses say its name, its fields and its words."""
+    """A verb of fabricgen; subclasses say its name, its fields, its words and its results."""
 
     NAME = ""
     TITLE = ""
     HELP = ""
+    MAKES_FOLDER = True  # the folder of results is its own, and what a killed run leaves of it goes
+
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """The words of fabricgen's command line.
+
+        Raises:
+            QgsProcessingException: A field cannot be used.
+        """
+        raise NotImplementedError
+
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """What a run hands back, from what fabricgen answered and wrote."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Further variables of the run's environment."""
+        return {}
+
+    def check(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether fabricgen can read the fields, and what is wrong if not."""
+        return readable(lambda: self.settings(parameters, context))
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Holds the fields to their kinds, then to what fabricgen can read."""
+        good, why = super().checkParameterValues(parameters, context)
+        return self.check(parameters, context) if good else (good, why)
+
+    def processAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Runs fabricgen; nothing is handed back where the user stopped it."""
+        out = Path(self.parameterAsString(parameters, OUTPUT, context))
+        document = self.run_fabricgen(
+            self.words(parameters, context, out),
+            feedback,
+            out=out if self.MAKES_FOLDER else None,
+            more=self.environment(),
+        )
+        if document is None:
+            return {}
+        return self.results(
+            document, out, parameters=parameters, context=context, feedback=feedback
+        )
+
+    def layers_file(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> Path | None:
+        """Layers of a field as one file, None where none is chosen; for the main thread only."""
+        layers = self.parameterAsLayerList(parameters, name, context)
+        path = sources.temporary("layers.gpkg")
+        return sources.write_all(layers, path, context=context) if layers else None
 
     def name(self) -> str:
         """Second part of its name, as in `fabricgen:generate`."""

@@ -30,6 +30,7 @@ class Export(FabricgenAlgorithm):
         "CityJSON, IFC or cloud-optimized GeoTIFF. Other files in the folder stay.\n\n"
         "With a carbon region, buildings in CityJSON carry their carbon."
     )
+    MAKES_FOLDER = False
 
     def initAlgorithm(self, _configuration: Any = None) -> None:  # noqa: N802
         """Its fields."""
@@ -45,25 +46,29 @@ class Export(FabricgenAlgorithm):
         self.add_advanced(QgsProcessingParameterString(REGION, what, optional=True))
         self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, "Folder for the files"))
 
-    def processAlgorithm(  # noqa: N802
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """Runs fabricgen."""
-        out = Path(self.parameterAsString(parameters, OUTPUT, context))
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """Of `export`."""
         chosen = self.parameterAsEnums(parameters, FORMATS, context)
-        words = command.export(
+        return command.export(
             plan=Path(self.parameterAsFile(parameters, PLAN, context)),
             out=out,
             formats=[command.FORMATS[index] for index in chosen],
             schemes=self.parameterAsString(parameters, SCHEME, context),
             region=self.parameterAsString(parameters, REGION, context),
         )
-        document = self.run_fabricgen(words, feedback)
-        if document is None:
-            return {}
+
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """The folder; the log lists its files."""
         for row in document.get("files") or []:
             feedback.pushInfo(f"{row['file']} ({row['format']} of {row['scheme']})")
         return {OUTPUT: str(out)}

@@ -100,13 +100,8 @@ class Generate(FabricgenAlgorithm):
         self.add_region()
         self.add_settings()
 
-    def checkParameterValues(  # noqa: N802
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
+    def check(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
         """Holds the brief and the settings to what can be read, and the city to one source."""
-        good, why = super().checkParameterValues(parameters, context)
-        if not good:
-            return good, why
         given = [name for name in (EXTRACT, STORE, AROUND) if parameters.get(name)]
         if len(given) != 1:
             return False, "Give the city around once: an extract, a tile store, or layers."
@@ -114,7 +109,7 @@ class Generate(FabricgenAlgorithm):
             good, why = readable(lambda text=text: command.ask(text) if text.strip() else None)
             if not good:
                 return False, f"{command.INDICATORS[name]}: {why}"
-        return readable(lambda: self.settings(parameters, context))
+        return super().check(parameters, context)
 
     def prepareAlgorithm(  # noqa: N802
         self,
@@ -123,41 +118,45 @@ class Generate(FabricgenAlgorithm):
         _feedback: QgsProcessingFeedback,
     ) -> bool:
         """Writes layers of the project, which only this thread may read."""
-        self._city = self.parameterAsFile(parameters, EXTRACT, context) or (
-            self.parameterAsFile(parameters, STORE, context)
-        )
-        self._more = {}
-        layers = self.parameterAsLayerList(parameters, AROUND, context)
-        if layers:
-            path = sources.write_all(layers, sources.temporary("layers.gpkg"), context=context)
-            self._city, self._more = str(path), {"FABRICGEN_CACHE": str(path.parent)}
+        self._layers = self.layers_file(parameters, AROUND, context)
         return True
 
-    def processAlgorithm(  # noqa: N802
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """Writes the site, runs fabricgen, and has the schemes shown."""
+    def environment(self) -> dict[str, str]:
+        """Layers are read anew each time, so their store goes with their file."""
+        return {"FABRICGEN_CACHE": str(self._layers.parent)} if self._layers else {}
+
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """Of `generate`, for the site as a file."""
         source = self.parameterAsSource(parameters, SITE, context)
         if source is None:
             raise QgsProcessingException(self.invalidSourceError(parameters, SITE))
         site = sources.temporary("site.gpkg")
         sources.write(source, site, "site", context=context)
-        out = Path(self.parameterAsString(parameters, OUTPUT, context))
-        words = command.generate(
+        file = self.parameterAsFile(parameters, EXTRACT, context) or (
+            self.parameterAsFile(parameters, STORE, context)
+        )
+        return command.generate(
             site=site,
-            context=Path(self._city),
+            context=self._layers or Path(file),
             out=out,
             count=self.parameterAsInt(parameters, COUNT, context),
             seed=self.parameterAsInt(parameters, SEED, context),
             asks=self._asks(parameters, context),
             settings=self._settings(parameters, context),
         )
-        document = self.run_fabricgen(words, feedback, out=out, more=self._more)
-        if document is None:
-            return {}
+
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Its files and layers; has the schemes shown."""
         say_unmet(document, feedback)
         if self.parameterAsBool(parameters, LOAD, context):
             load.show([shown.table_of(out, "scores"), *shown.layers_of(out)], context)

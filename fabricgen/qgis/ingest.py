@@ -14,7 +14,7 @@ from qgis.core import (
 )
 
 from . import command
-from .base import OUTPUT, FabricgenAlgorithm, readable
+from .base import OUTPUT, FabricgenAlgorithm
 from .generate import EXTRACT, EXTRACTS
 
 CITY = "CITY"
@@ -38,30 +38,27 @@ class Ingest(FabricgenAlgorithm):
         self.add_settings()
         self.addParameter(QgsProcessingParameterFolderDestination(OUTPUT, "Folder of the store"))
 
-    def checkParameterValues(  # noqa: N802
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        """Holds the settings to what can be read."""
-        good, why = super().checkParameterValues(parameters, context)
-        return readable(lambda: self.settings(parameters, context)) if good else (good, why)
-
-    def processAlgorithm(  # noqa: N802
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """Runs fabricgen."""
-        out = Path(self.parameterAsString(parameters, OUTPUT, context))
-        words = command.ingest(
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """Of `ingest`."""
+        return command.ingest(
             extract=Path(self.parameterAsFile(parameters, EXTRACT, context)),
             out=out,
             city=self.parameterAsString(parameters, CITY, context).strip(),
             settings=self.settings(parameters, context),
         )
-        document = self.run_fabricgen(words, feedback, out=out)
-        if document is None:
-            return {}
+
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """The store; the log tells what it holds and what was left out."""
         feedback.pushInfo(f"{document['buildings']:,} buildings on {document['area_km2']:.1f} km2")
         for reason, count in document["dropped"].items():
             feedback.pushInfo(f"left out {count:,}: {reason}")

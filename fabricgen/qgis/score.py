@@ -16,8 +16,8 @@ from qgis.core import (
     QgsProcessingParameterMultipleLayers,
 )
 
-from . import command, load, shown, sources
-from .base import OUTPUT, REGION, FabricgenAlgorithm, readable
+from . import command, load, shown
+from .base import OUTPUT, REGION, FabricgenAlgorithm
 
 PLANS, LAYERS, BEFORE = "PLANS", "LAYERS", "BEFORE"
 SCORES, PAGE = "SCORES", "PAGE"
@@ -58,16 +58,11 @@ class Score(FabricgenAlgorithm):
         self.addOutput(QgsProcessingOutputVectorLayer(SCORES, "Scores"))
         self.addOutput(QgsProcessingOutputHtml(PAGE, "Page of the best plan"))
 
-    def checkParameterValues(  # noqa: N802
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
+    def check(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
         """Holds the settings to what can be read, and asks for at least one plan."""
-        good, why = super().checkParameterValues(parameters, context)
-        if not good:
-            return good, why
         if not parameters.get(PLANS) and not parameters.get(LAYERS):
             return False, "Give files of plans, or the layers of one."
-        return readable(lambda: self.settings(parameters, context))
+        return super().check(parameters, context)
 
     def prepareAlgorithm(  # noqa: N802
         self,
@@ -76,36 +71,40 @@ class Score(FabricgenAlgorithm):
         _feedback: QgsProcessingFeedback,
     ) -> bool:
         """Writes layers of the project, which only this thread may read."""
-        self._plans = [Path(p) for p in self.parameterAsFileList(parameters, PLANS, context)]
-        layers = self.parameterAsLayerList(parameters, LAYERS, context)
-        if layers:
-            path = sources.temporary("layers.gpkg")
-            self._plans.append(sources.write_all(layers, path, context=context))
+        files = self.parameterAsFileList(parameters, PLANS, context)
+        self._plans = [Path(file) for file in files if file]  # QGIS tells no file as a blank one
+        drawn = self.layers_file(parameters, LAYERS, context)
+        self._plans += [drawn] if drawn else []
         return True
 
-    def processAlgorithm(  # noqa: N802
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """Runs fabricgen and has the table shown."""
-        out = Path(self.parameterAsString(parameters, OUTPUT, context))
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """Of `score`."""
         before = self.parameterAsFile(parameters, BEFORE, context)
         own = [command.setting("before", before)] if before else []
-        words = command.score(
+        return command.score(
             plans=self._plans,
             out=out,
             region=self.parameterAsString(parameters, REGION, context),
             settings=[*own, *self.settings(parameters, context)],
         )
-        document = self.run_fabricgen(words, feedback, out=out)
-        if document is None:
-            return {}
+
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """The table, which it has shown, and the page of the best plan."""
         for row in document.get("plans") or []:
             net_t = row["net_kgco2e_per_year"] / 1000
             feedback.pushInfo(f"{row['rank']}. {row['plan']}: net {net_t:,.1f} t CO2e a year")
         table = shown.table_of(out, f"scores of {out.name}")
         load.show([table], context)
         page = out / f"{shown.best_of(out, 'plan')}.html"
-        return {OUTPUT: str(out), SCORES: table.uri, PAGE: str(page)}
+        pages = {PAGE: str(page)} if page.exists() else {}  # very many plans have none
+        return {OUTPUT: str(out), SCORES: table.uri, **pages}
