@@ -1,8 +1,8 @@
 """What steers: carbon per floor area under the brief, as an energy with a gradient.
 
-The energy holds floor area and coverage at what was asked (or at what the proposal had), so that it
-cannot win by building less; the ground keeps its share of paths and yards, so that it cannot win by
-taking away access.
+The energy holds floor area at what was asked (or at what the proposal had), so that it cannot win
+by building less, and coverage where it was asked; the ground keeps its share of paths and yards,
+so that it cannot win by taking away access.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from fabricgen.design.counting import Counting
-from fabricgen.form.indicators import of_layout
-from fabricgen.generator.proposal import Guide
+from fabricgen.form.indicators import STOREY_M, of_layout
+from fabricgen.generator.conditions import Conditions, Proposal
+from fabricgen.generator.proposal import Guide, draw
 from fabricgen.layout import Layout
 
 TYPICAL_KGCO2E_PER_M2_YEAR = 10.0  # a difference of this much per floor area counts as 1
+TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
+COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class SteeringSettings:
     rounds: int = 1  # of drawing the costliest parts anew
     polish_steps: int = 12  # gradient moves of boxes after that
     redraw_share: float = 0.25  # of the floor area, the costliest, drawn anew in each round
+    wall_pull: float = 0.2  # ln of a box's area that its walls weigh, per kgCO2e/m2/yr
     ground_pull: float = 1.5  # odds (ln) per kgCO2e/m2/yr that the ground yields to carbon
     keep_access_share: float = 0.8  # of the unsteered paved ground that must stay
 
@@ -41,22 +45,23 @@ def energy_of(
     Args:
         counting: How carbon is counted.
         inside: The site, (B, H, W) bool.
-        targets: Floor area ratio and coverage to hold, (B, 2).
+        targets: Floor area ratio and coverage to hold, (B, 2); NaN: free.
         carbon_weight: 0 leaves the brief alone.
 
     Returns:
-        A function from a layout to (B,): net per floor area in units of
+        A function from a layout to (B,): net per floor area that is there, in units of
         `TYPICAL_KGCO2E_PER_M2_YEAR`, and squared relative misses of the targets times 50.
     """
 
     def energy(layout: Layout) -> Tensor:
         form = of_layout(layout, inside)
         got = torch.stack([form["far"], form["site_coverage"]], dim=1)  # (B, 2)
-        miss = ((got - targets) / targets.clamp(min=1e-3)).square().sum(dim=1)
+        aim = torch.where(targets.isnan(), got.detach(), targets)
+        miss = ((got - aim) / aim.clamp(min=1e-3)).square().sum(dim=1)
         total = 50 * miss
         if carbon_weight:
             ledger = counting.ledger(layout, inside)
-            floor_m2 = (targets[:, 0] * form["site_area_m2"]).clamp(min=1.0)
+            floor_m2 = (form["far"] * form["site_area_m2"]).clamp(min=1.0)
             per_floor = ledger.net_kgco2e_per_year / floor_m2
             total = total + carbon_weight * per_floor / TYPICAL_KGCO2E_PER_M2_YEAR
         return total
@@ -82,6 +87,11 @@ def ground_cost(layout: Layout, counting: Counting, *, inside: Tensor) -> Tensor
     )
     (slope,) = torch.autograd.grad(net, cover)
     return slope / layout.pixel_m**2
+
+
+def soft(proposal: Proposal, conditions: Conditions) -> Layout:
+    """A proposal as the evaluator sees it while it steers, (B, 8, H, W)."""
+    return draw(proposal, conditions, storey_m=STOREY_M, tree_height_m=TREE_HEIGHT_M)
 
 
 def hold(guide: Guide, layout: Layout) -> Tensor:

@@ -11,25 +11,31 @@ from torch import Tensor
 
 from fabricgen.design.brief import Brief
 from fabricgen.design.counting import Counting
-from fabricgen.design.objective import SteeringSettings, energy_of, ground_cost, hold
+from fabricgen.design.objective import (
+    COMMON_FLOORS,
+    TREE_HEIGHT_M,
+    SteeringSettings,
+    energy_of,
+    ground_cost,
+    hold,
+    soft,
+)
 from fabricgen.form.indicators import STOREY_M, of_layout
 from fabricgen.generator import cascade
+from fabricgen.generator.buildings_sample import Tilt
 from fabricgen.generator.cascade import SamplerSettings
 from fabricgen.generator.checkpoint import Models
 from fabricgen.generator.conditions import (
     Boxes,
     Conditions,
     Proposal,
-    Segments,
     join_segments,
 )
-from fabricgen.generator.proposal import Guide, PolishSettings, draw, groups_of, polish
+from fabricgen.generator.proposal import Guide, PolishSettings, groups_of, polish
 from fabricgen.generator.steering import Constraint, harden, kl_tilt
-from fabricgen.layout import Layout
 from fabricgen.surfaces import GREEN, PAVED, TREE
 
-TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
-COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
+FIT_TURNS = 3  # of bringing floors to the asked floor area
 
 
 def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through here
@@ -39,20 +45,22 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     brief: Brief,
     count: int,
     *,
+    tilt: Tilt,
     counting: Counting,
     rng: torch.Generator,
     sampler: SamplerSettings,
     steering: SteeringSettings,
     say: Callable[[str], None],
 ) -> tuple[Proposal, Conditions]:
-    """The best of each scheme's candidates, its costliest parts drawn anew, its groups moved.
+    """The best of the proposals, their costliest parts drawn anew, their groups moved.
 
     Args:
         models: With a buildings stage.
-        proposal: Streets and boxes of all candidates, those of a scheme in a row.
+        proposal: Streets and boxes of all candidates.
         conditions: What they were told.
         brief: Floor area and coverage to hold.
         count: Schemes to keep.
+        tilt: That they were drawn under.
         counting: How carbon is counted.
         rng: Source of chance.
         sampler: How boxes are drawn.
@@ -65,14 +73,13 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     proposal = replace(proposal, boxes=_with_floors(proposal.boxes))
     inside = conditions.editable
     targets = _targets(proposal, conditions, brief)
-    proposal = replace(proposal, boxes=_fit_floors(proposal.boxes, targets, inside, conditions))
+    proposal = _fit_floors(proposal, targets, conditions)
     guide = energy_of(
         counting, inside=inside, targets=targets, carbon_weight=float(steering.guided)
     )
     energy = _energy(guide, proposal, conditions)
-    best = energy.reshape(count, -1).argmin(dim=1)
-    index = torch.arange(count) * (len(energy) // count) + best
-    proposal, conditions = cascade.choose(proposal, index), _first(conditions, count)
+    index = energy.argsort()[:count]
+    proposal, conditions = cascade.choose(proposal, index), conditions.first(count)
     if not steering.guided:
         return proposal, conditions
 
@@ -82,11 +89,12 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     for turn in range(steering.rounds):
         say(f"drawing the costliest parts anew, round {turn + 1} of {steering.rounds}")
         leave = _costliest(proposal, conditions, counting, share=steering.redraw_share)
-        other = cascade.redraw(models, proposal, leave, conditions, rng=rng, settings=sampler)
-        fitted = _fit_floors(_with_floors(other.boxes), targets, inside, conditions)
-        proposal, energy = _better(
-            guide, replace(other, boxes=fitted), proposal, energy, conditions
+        other = cascade.redraw(
+            models, proposal, leave, conditions, tilt=_of(tilt, count), rng=rng, settings=sampler
         )
+        other = replace(other, boxes=_with_floors(other.boxes))
+        other = _fit_floors(other, targets, conditions)
+        proposal, energy = _better(guide, other, proposal, energy, conditions)
     say("moving buildings down the gradient")
     other = polish(
         proposal,
@@ -96,7 +104,13 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
         tree_height_m=TREE_HEIGHT_M,
         settings=PolishSettings(steps=steering.polish_steps),
     )
+    other = _fit_floors(other, targets, conditions)
     return _better(guide, other, proposal, energy, conditions)[0], conditions
+
+
+def _of(tilt: Tilt, count: int) -> Tilt:
+    """The tilt of a smaller batch; all items are pushed alike."""
+    return tilt if tilt.walls is None else replace(tilt, walls=tilt.walls[:count])
 
 
 def _better(
@@ -109,11 +123,7 @@ def _better(
 
 
 def _energy(guide: Guide, proposal: Proposal, conditions: Conditions) -> Tensor:
-    return hold(guide, _soft(proposal, conditions))
-
-
-def _soft(proposal: Proposal, conditions: Conditions) -> Layout:
-    return draw(proposal, conditions, storey_m=STOREY_M, tree_height_m=TREE_HEIGHT_M)
+    return hold(guide, soft(proposal, conditions))
 
 
 def _with_floors(boxes: Boxes) -> Boxes:
@@ -121,29 +131,38 @@ def _with_floors(boxes: Boxes) -> Boxes:
 
 
 def _targets(proposal: Proposal, conditions: Conditions, brief: Brief) -> Tensor:
-    """Floor area ratio and coverage to hold: what was asked, or else what was proposed, (B, 2)."""
-    got = of_layout(_soft(proposal, conditions), conditions.editable)
-    columns = []
-    for name in ("far", "site_coverage"):
-        low, high = brief.asks.get(name, (-math.inf, math.inf))
-        columns.append(got[name].clamp(low, high))
-    return torch.stack(columns, dim=1)
+    """Floor area ratio and coverage to hold, (B, 2).
+
+    Floor area that nobody asked for stays as it was proposed, or carbon would win by building
+    less; coverage that nobody asked for is free, NaN.
+    """
+    got = of_layout(soft(proposal, conditions), conditions.editable)
+    far = got["far"].clamp(*brief.asks.get("far", (-math.inf, math.inf)))
+    coverage = torch.full_like(far, math.nan)
+    if "site_coverage" in brief.asks:
+        coverage = got["site_coverage"].clamp(*brief.asks["site_coverage"])
+    return torch.stack([far, coverage], dim=1)
 
 
-def _fit_floors(boxes: Boxes, targets: Tensor, inside: Tensor, conditions: Conditions) -> Boxes:
-    """Floors scaled alike on all boxes so that the floor area is the asked one."""
-    foot_m2 = boxes.geometry[..., 2:4].prod(-1) * boxes.valid
-    site_m2 = inside.sum(dim=(1, 2)) * conditions.context.pixel_m**2
-    far = (foot_m2 * boxes.floors).sum(1) / site_m2
-    factor = (targets[:, 0] / far.clamp(min=1e-6)).clamp(0.2, 5.0)
-    return replace(boxes, floors=(boxes.floors * factor[:, None]).clamp(min=1.0))
+def _fit_floors(proposal: Proposal, targets: Tensor, conditions: Conditions) -> Proposal:
+    """Floors scaled alike on all boxes so that the floor area is the asked one.
+
+    Floor area is that of the drawing: boxes that overlap or reach out of the site hold less than
+    their sum. Box by box no less than one floor, so that it takes a few turns.
+    """
+    for _ in range(FIT_TURNS):
+        far = of_layout(soft(proposal, conditions), conditions.editable)["far"]
+        factor = (targets[:, 0] / far.clamp(min=1e-6)).clamp(0.2, 5.0)
+        floors = (proposal.boxes.floors * factor[:, None]).clamp(min=1.0)
+        proposal = replace(proposal, boxes=replace(proposal.boxes, floors=floors))
+    return proposal
 
 
 def _costliest(
     proposal: Proposal, conditions: Conditions, counting: Counting, *, share: float
 ) -> Tensor:
     """Groups of boxes with the highest net carbon per floor area, up to a share of it, (B, N)."""
-    layout = _soft(proposal, conditions)
+    layout = soft(proposal, conditions)
     with torch.no_grad():
         ledger = counting.ledger(layout, conditions.editable)
         net = ledger.map("emission") - ledger.map("sink")  # (B, H, W)
@@ -160,20 +179,6 @@ def _costliest(
     run_up = weight.gather(1, order).cumsum(1) / weight.sum(1, keepdim=True).clamp(min=1e-6)
     taken = torch.zeros_like(weight, dtype=torch.bool).scatter(1, order, run_up <= share)
     return taken.gather(1, groups) & boxes.valid
-
-
-def _first(conditions: Conditions, count: int) -> Conditions:
-    """Conditions of a smaller batch; all items are told the same."""
-    c, b, s = conditions.context, conditions.boxes, conditions.segments
-    layers = (c.cover, c.height_m, c.allowed, c.height_known)
-    return Conditions(
-        Layout(*(x[:count] for x in layers), c.pixel_m),
-        conditions.editable[:count],
-        conditions.asks[:count],
-        conditions.north_deg[:count],
-        Boxes(b.geometry[:count], b.floors[:count], b.building[:count], b.valid[:count]),
-        Segments(s.ends[:count], s.width_m[:count], s.kind[:count], s.valid[:count]),
-    )
 
 
 def lay_ground(
@@ -194,7 +199,7 @@ def lay_ground(
     if steering.guided:
         # On a guess without paving, or every new tree would be charged with paving beneath it.
         lawn = replace(proposal, ground=cascade.plain_ground(conditions, green=0.99))
-        cost = ground_cost(_soft(lawn, conditions), counting, inside=conditions.editable)
+        cost = ground_cost(soft(lawn, conditions), counting, inside=conditions.editable)
         pull = -steering.ground_pull * (cost - cost.mean(dim=1, keepdim=True))
     tilt = _tilt_of(brief, pull, steering.keep_access_share)
     log_p = cascade.draw_ground(

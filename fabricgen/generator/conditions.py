@@ -110,6 +110,19 @@ class Conditions:
         """The same with other streets, say those of the context and the proposed ones."""
         return replace(self, segments=segments)
 
+    def first(self, count: int) -> "Conditions":
+        """Those of the first items alone."""
+        c, b, s = self.context, self.boxes, self.segments
+        layers = (c.cover, c.height_m, c.allowed, c.height_known)
+        return Conditions(
+            Layout(*(x[:count] for x in layers), c.pixel_m),
+            self.editable[:count],
+            self.asks[:count],
+            self.north_deg[:count],
+            Boxes(*(x[:count] for x in vars(b).values())),
+            Segments(*(x[:count] for x in vars(s).values())),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
