@@ -19,7 +19,6 @@ from fabricgen.design.counting import Counting
 from fabricgen.design.objective import SteeringSettings
 from fabricgen.design.site import Site
 from fabricgen.design.steer import lay_ground, steer_boxes
-from fabricgen.design.walls import propose
 from fabricgen.generator import cascade
 from fabricgen.generator.cascade import SamplerSettings
 from fabricgen.generator.checkpoint import Models
@@ -90,12 +89,14 @@ def draft(part: Part, on_step: OnStep) -> list[Draft]:
     on_step(0, total, "proposing streets and buildings")
     many = part.count * max(1, settings.sampler.oversample)
     conditions = conditions_of(site, brief, many, keep_streets=keep)
+    proposal = cascade.propose(
+        part.models, conditions, fixed_streets=keep, rng=rng, settings=settings.sampler
+    )
     steered = {"counting": part.counting, "rng": rng} | {
         "sampler": settings.sampler, "steering": settings.steering
     }  # fmt: skip
-    proposal, tilt = propose(part.models, conditions, keep_streets=keep, **steered)
     proposal, conditions = steer_boxes(
-        part.models, proposal, conditions, brief, part.count, tilt=tilt,
+        part.models, proposal, conditions, brief, part.count,
         say=lambda note: on_step(1, total, note), **steered,
     )  # fmt: skip
     on_step(2, total, "laying the ground")

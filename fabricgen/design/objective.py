@@ -1,8 +1,9 @@
 """What steers: carbon per floor area under the brief, as an energy with a gradient.
 
 The energy holds floor area at what was asked (or at what the proposal had), so that it cannot win
-by building less, and coverage where it was asked; the ground keeps its share of paths and yards,
-so that it cannot win by taking away access.
+by building less, and coverage where it was asked; buildings may be no darker than those around, so
+that it cannot win by depth; the ground keeps its share of paths and yards, so that it cannot win by
+taking away access.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fabricgen.design.counting import Counting
+from fabricgen.form.daylight import core_share
 from fabricgen.form.indicators import STOREY_M, of_layout
 from fabricgen.generator.conditions import Conditions, Proposal
 from fabricgen.generator.proposal import Guide, draw
@@ -21,6 +23,8 @@ from fabricgen.layout import Layout
 
 TYPICAL_KGCO2E_PER_M2_YEAR = 10.0  # a difference of this much per floor area counts as 1
 TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
+DARK = 20.0  # a tenth of the floor area too dark counts as much as twice the difference above
+LEAST_CORE_SHARE = 0.15  # of the floor area, that may be dark also among slender houses
 COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
 
 
@@ -32,13 +36,17 @@ class SteeringSettings:
     rounds: int = 1  # of drawing the costliest parts anew
     polish_steps: int = 12  # gradient moves of boxes after that
     redraw_share: float = 0.25  # of the floor area, the costliest, drawn anew in each round
-    wall_pull: float = 0.2  # ln of a box's area that its walls weigh, per kgCO2e/m2/yr
     ground_pull: float = 1.5  # odds (ln) per kgCO2e/m2/yr that the ground yields to carbon
     keep_access_share: float = 0.8  # of the unsteered paved ground that must stay
 
 
 def energy_of(
-    counting: Counting, *, inside: Tensor, targets: Tensor, carbon_weight: float = 1.0
+    counting: Counting,
+    *,
+    inside: Tensor,
+    targets: Tensor,
+    core_limit: float = 1.0,
+    carbon_weight: float = 1.0,
 ) -> Callable[[Layout], Tensor]:
     """An energy of soft layouts.
 
@@ -46,11 +54,13 @@ def energy_of(
         counting: How carbon is counted.
         inside: The site, (B, H, W) bool.
         targets: Floor area ratio and coverage to hold, (B, 2); NaN: free.
+        core_limit: Share of the floor area that may lie away from daylight.
         carbon_weight: 0 leaves the brief alone.
 
     Returns:
         A function from a layout to (B,): net per floor area that is there, in units of
-        `TYPICAL_KGCO2E_PER_M2_YEAR`, and squared relative misses of the targets times 50.
+        `TYPICAL_KGCO2E_PER_M2_YEAR`, what lies away from daylight beyond the limit, and squared
+        relative misses of the targets times 50.
     """
 
     def energy(layout: Layout) -> Tensor:
@@ -63,7 +73,8 @@ def energy_of(
             ledger = counting.ledger(layout, inside)
             floor_m2 = (form["far"] * form["site_area_m2"]).clamp(min=1.0)
             per_floor = ledger.net_kgco2e_per_year / floor_m2
-            total = total + carbon_weight * per_floor / TYPICAL_KGCO2E_PER_M2_YEAR
+            dark = (core_share(layout, inside) - core_limit).clamp(min=0)
+            total = total + carbon_weight * (per_floor / TYPICAL_KGCO2E_PER_M2_YEAR + DARK * dark)
         return total
 
     return energy
@@ -92,6 +103,12 @@ def ground_cost(layout: Layout, counting: Counting, *, inside: Tensor) -> Tensor
 def soft(proposal: Proposal, conditions: Conditions) -> Layout:
     """A proposal as the evaluator sees it while it steers, (B, 8, H, W)."""
     return draw(proposal, conditions, storey_m=STOREY_M, tree_height_m=TREE_HEIGHT_M)
+
+
+def core_limit_of(conditions: Conditions) -> float:
+    """Share of dark floor area that a site may have: that of the buildings around it."""
+    one = conditions.first(1)
+    return max(float(core_share(one.context, ~one.editable)), LEAST_CORE_SHARE)
 
 
 def hold(guide: Guide, layout: Layout) -> Tensor:

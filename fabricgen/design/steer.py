@@ -15,6 +15,7 @@ from fabricgen.design.objective import (
     COMMON_FLOORS,
     TREE_HEIGHT_M,
     SteeringSettings,
+    core_limit_of,
     energy_of,
     ground_cost,
     hold,
@@ -22,7 +23,6 @@ from fabricgen.design.objective import (
 )
 from fabricgen.form.indicators import STOREY_M, of_layout
 from fabricgen.generator import cascade
-from fabricgen.generator.buildings_sample import Tilt
 from fabricgen.generator.cascade import SamplerSettings
 from fabricgen.generator.checkpoint import Models
 from fabricgen.generator.conditions import (
@@ -45,7 +45,6 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     brief: Brief,
     count: int,
     *,
-    tilt: Tilt,
     counting: Counting,
     rng: torch.Generator,
     sampler: SamplerSettings,
@@ -60,7 +59,6 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
         conditions: What they were told.
         brief: Floor area and coverage to hold.
         count: Schemes to keep.
-        tilt: That they were drawn under.
         counting: How carbon is counted.
         rng: Source of chance.
         sampler: How boxes are drawn.
@@ -74,8 +72,9 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     inside = conditions.editable
     targets = _targets(proposal, conditions, brief)
     proposal = _fit_floors(proposal, targets, conditions)
+    limit, weight = core_limit_of(conditions), float(steering.guided)
     guide = energy_of(
-        counting, inside=inside, targets=targets, carbon_weight=float(steering.guided)
+        counting, inside=inside, targets=targets, core_limit=limit, carbon_weight=weight
     )
     energy = _energy(guide, proposal, conditions)
     index = energy.argsort()[:count]
@@ -85,13 +84,11 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
 
     # The costliest parts anew, then all groups down the gradient; only what gains is kept.
     inside, targets, energy = conditions.editable, targets[index], energy[index]
-    guide = energy_of(counting, inside=inside, targets=targets)
+    guide = energy_of(counting, inside=inside, targets=targets, core_limit=limit)
     for turn in range(steering.rounds):
         say(f"drawing the costliest parts anew, round {turn + 1} of {steering.rounds}")
         leave = _costliest(proposal, conditions, counting, share=steering.redraw_share)
-        other = cascade.redraw(
-            models, proposal, leave, conditions, tilt=_of(tilt, count), rng=rng, settings=sampler
-        )
+        other = cascade.redraw(models, proposal, leave, conditions, rng=rng, settings=sampler)
         other = replace(other, boxes=_with_floors(other.boxes))
         other = _fit_floors(other, targets, conditions)
         proposal, energy = _better(guide, other, proposal, energy, conditions)
@@ -106,11 +103,6 @@ def steer_boxes(  # noqa: PLR0913  # the whole state of a part passes through he
     )
     other = _fit_floors(other, targets, conditions)
     return _better(guide, other, proposal, energy, conditions)[0], conditions
-
-
-def _of(tilt: Tilt, count: int) -> Tilt:
-    """The tilt of a smaller batch; all items are pushed alike."""
-    return tilt if tilt.walls is None else replace(tilt, walls=tilt.walls[:count])
 
 
 def _better(

@@ -11,8 +11,6 @@ from torch import Tensor
 
 QUARTER = math.pi / 2
 MOST_OBSTACLES = 16  # that a box is cut back from, the deepest ones
-PARTY_M = 0.3  # gap across which a wall counts as joined
-WALL_POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a wall's length, where its neighbor is looked for
 
 
 def wrap_angle(angle: Tensor) -> Tensor:
@@ -106,31 +104,6 @@ def overlap_m2(first: Tensor, second: Tensor) -> Tensor:
     following = ring.roll(-1, dims=-2)
     cross = ring[..., 0] * following[..., 1] - ring[..., 1] * following[..., 0]
     return cross.sum(-1).abs() / 2
-
-
-def outer_wall_m(boxes: Tensor, others: Tensor, stands: Tensor) -> Tensor:
-    """Length of each box's walls that no other box stands against, (R,) [m].
-
-    Args:
-        boxes: (R, 5).
-        others: Boxes around each, (R, K, 5).
-        stands: Which of these are there, (R, K) bool.
-    """
-    along, across = axes(boxes[:, 4])
-    at = torch.tensor(WALL_POINTS, dtype=boxes.dtype, device=boxes.device) - 0.5
-    half = boxes[:, 2:4] / 2
-    points, share_m = [], []
-    for run, out, length, reach in (
-        (along, across, boxes[:, 2], half[:, 1]),
-        (across, along, boxes[:, 3], half[:, 0]),
-    ):
-        for side in (1.0, -1.0):
-            middle = boxes[:, :2] + side * (reach + PARTY_M)[:, None] * out
-            points.append(middle[:, None] + (at * length[:, None])[..., None] * run[:, None])
-            share_m.append((length / len(at))[:, None].expand(-1, len(at)))
-    spot = torch.cat(points, dim=1)  # (R, P, 2)
-    joined = (point_distance(spot[:, :, None], others[:, None]) <= 0) & stands[:, None]
-    return (torch.cat(share_m, dim=1) * ~joined.any(dim=2)).sum(dim=1)
 
 
 def segment_distance(points: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from fabricgen.errors import InputError
 from fabricgen.form.indicators import BRIEF_KEYS, STOREY_M
 from fabricgen.generator.blocks import CELLS, WINDOW_M, grid_points
-from fabricgen.generator.boxes import outer_wall_m, road_strips, trim
+from fabricgen.generator.boxes import road_strips, trim
 from fabricgen.generator.buildings_example import (
     box_targets,
     covered_cells,
@@ -228,23 +228,6 @@ def fit_boxes(
     )
     obstacles = torch.cat([pool, batch["strips"][item]], dim=1)
     return trim(boxes, *(each.repeat_interleave(many, dim=0) for each in (obstacles, borne)))
-
-
-def wall_share(run: Run, boxes: Tensor, item: Tensor, near: Tensor) -> Tensor:
-    """Outer wall of drawn boxes over their footprint, (R * many,) [m per m2].
-
-    Args:
-        run: The account.
-        boxes: Drawn geometry, (R * many, 5), those of a site in a row.
-        item: Sites, (R,).
-        near: Their neighbors as `look_around` gives them, (R, K), -1 for none.
-    """
-    many = len(boxes) // len(item)
-    index = near.clamp(min=0)
-    others = _pool(run)[item[:, None], index]  # (R, K, 5)
-    stands = torch.from_numpy(run.stands).to(item.device)[item[:, None], index] & (near >= 0)
-    others, stands = (each.repeat_interleave(many, dim=0) for each in (others, stands))
-    return outer_wall_m(boxes, others, stands) / boxes[:, 2:4].prod(1).clamp(min=1.0)
 
 
 def write_boxes(

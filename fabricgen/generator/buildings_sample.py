@@ -32,7 +32,6 @@ from fabricgen.generator.buildings_run import (
     look_around,
     note_account,
     note_logs,
-    wall_share,
     write_boxes,
 )
 from fabricgen.generator.conditions import Boxes, Conditions
@@ -65,15 +64,10 @@ class BuildingsSampling:
 
 @dataclass(frozen=True)
 class Tilt:
-    """A push on the choices of each item, (B,).
-
-    On ends and floors it is a Kullback-Leibler tilt by a linear term; on walls it weighs the draws
-    of a box, which are samples of the model, against each other.
-    """
+    """A push on the choices of each item, (B,); a Kullback-Leibler tilt by a linear term."""
 
     end: Tensor | None = None  # added to the logit of ending
     floors: Tensor | None = None  # times the number of floors, added to their logits
-    walls: Tensor | None = None  # ln of area that 1 m of outer wall per m2 of footprint is worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,12 +246,7 @@ def _draw_numbers(
         limit_m2 = torch.tensor([most_m2(run, index) for index in item.tolist()]).to(item.device)
         kept = torch.where(area_m2 > limit_m2[:, None], 0.0, kept)
     wanted_m2 = boxes[::many, 2:4].prod(1)
-    cost = torch.zeros_like(kept)
-    if pen.tilt.walls is not None:
-        cost = pen.tilt.walls[item, None] * wall_share(run, fitted, item, near).view(-1, many)
-    pick = _pick_draw(
-        kept, area_m2, wanted_m2, behind, cost=cost, keep_share=pen.sampling.keep_share
-    )
+    pick = _pick_draw(kept, area_m2, wanted_m2, behind, keep_share=pen.sampling.keep_share)
     row = torch.arange(len(item), device=item.device) * many + pick
     return {f"{name}_log": values[row] for name, values in logs.items()} | {
         "drawn": boxes[row],
@@ -270,13 +259,7 @@ def _draw_numbers(
 
 
 def _pick_draw(
-    kept: Tensor,
-    area_m2: Tensor,
-    wanted_m2: Tensor,
-    behind: Tensor,
-    *,
-    cost: Tensor,
-    keep_share: float,
+    kept: Tensor, area_m2: Tensor, wanted_m2: Tensor, behind: Tensor, *, keep_share: float
 ) -> Tensor:
     """Which of many draws is taken, (R,).
 
@@ -285,18 +268,17 @@ def _pick_draw(
         area_m2: What it keeps, (R, many).
         wanted_m2: Area of the first draw before it was cut, (R,).
         behind: Whether the site is behind its coverage, (R,).
-        cost: What speaks against each draw, in ln of area, (R, many).
         keep_share: Of its area, that a draw must keep if any does.
 
     Returns:
         Among the draws that keep enough the one nearest to the wanted area, or the largest where
-        the site is behind, by what it costs; where none keeps enough, the one that keeps most.
+        the site is behind; where none keeps enough, the one that keeps most.
     """
     good = kept >= keep_share
-    area = area_m2.clamp(min=1e-3).log()
-    miss = torch.where(behind[:, None], -area, (area - wanted_m2.log()[:, None]).abs())
-    best = torch.where(good, miss + cost, torch.inf).argmin(1)
-    return torch.where(good.any(1), best, kept.argmax(1))
+    far = (area_m2.clamp(min=1e-3) / wanted_m2[:, None]).log().abs()
+    nearest = torch.where(good, far, torch.inf).argmin(1)
+    largest = torch.where(good, area_m2, -1.0).argmax(1)
+    return torch.where(good.any(1), torch.where(behind, largest, nearest), kept.argmax(1))
 
 
 def _draw_floors(

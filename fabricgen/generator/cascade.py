@@ -12,7 +12,6 @@ from torch import Tensor
 from fabricgen.errors import CheckpointError
 from fabricgen.generator import buildings, ground, streets_site
 from fabricgen.generator.buildings_sample import BuildingsSampling
-from fabricgen.generator.buildings_sample import Tilt as BoxTilt
 from fabricgen.generator.checkpoint import Models
 from fabricgen.generator.conditions import (
     BRIEF_KEYS,
@@ -68,7 +67,6 @@ def draw_boxes(
     conditions: Conditions,
     *,
     standing: Boxes | None = None,
-    tilt: BoxTilt | None = None,
     rng: torch.Generator,
     settings: SamplerSettings,
 ) -> Boxes:
@@ -78,7 +76,6 @@ def draw_boxes(
         models: With a buildings stage.
         conditions: Streets of the site among their segments.
         standing: Boxes on the site that stay.
-        tilt: A push on what is drawn.
         rng: Source of chance.
         settings: Of the sampler.
 
@@ -103,7 +100,7 @@ def draw_boxes(
         if standing is None:  # else the later windows are built for the most part
             seen = without_known(seen, ahead & ~tile.core)
         sampling = BuildingsSampling(nucleus=settings.nucleus)
-        new = buildings.sample(model, cut(seen, tile), rng=rng, sampling=sampling, tilt=tilt)
+        new = buildings.sample(model, cut(seen, tile), rng=rng, sampling=sampling)
         new = shift_boxes(new, *_corner(conditions, tile))
         found = join_boxes(found, new)
         stands = stands + _built(new, conditions)
@@ -177,7 +174,6 @@ def propose(
     conditions: Conditions,
     *,
     fixed_streets: bool,
-    tilt: BoxTilt | None = None,
     rng: torch.Generator,
     settings: SamplerSettings,
 ) -> Proposal:
@@ -186,7 +182,7 @@ def propose(
     if not fixed_streets:
         new = draw_streets(models, conditions, rng=rng)
     told = conditions.with_segments(join_segments(conditions.segments, new))
-    boxes = draw_boxes(models, told, tilt=tilt, rng=rng, settings=settings)
+    boxes = draw_boxes(models, told, rng=rng, settings=settings)
     return Proposal(new, boxes, plain_ground(conditions))
 
 
@@ -196,14 +192,13 @@ def redraw(
     leave: Tensor,
     conditions: Conditions,
     *,
-    tilt: BoxTilt | None = None,
     rng: torch.Generator,
     settings: SamplerSettings,
 ) -> Proposal:
     """Take the boxes marked by `leave` (B, N) away and draw others in their place."""
     kept = packed(replace(proposal.boxes, valid=proposal.boxes.valid & ~leave))
     told = conditions.with_segments(join_segments(conditions.segments, proposal.streets))
-    new = draw_boxes(models, told, standing=kept, tilt=tilt, rng=rng, settings=settings)
+    new = draw_boxes(models, told, standing=kept, rng=rng, settings=settings)
     return replace(proposal, boxes=packed(join_boxes(kept, new)))
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from shapely import LineString, Point, Polygon, union_all
+from shapely import LineString, Point, Polygon
 
 from fabricgen.generator.boxes import (
     axes,
@@ -12,7 +12,6 @@ from fabricgen.generator.boxes import (
     corners,
     edge_candidates,
     half_extent,
-    outer_wall_m,
     overlap_m2,
     penetration,
     point_distance,
@@ -138,34 +137,3 @@ def test_a_candidate_sets_the_box_flush_with_its_neighbor():
         torch.testing.assert_close(high[:, 1], near, **close)
         torch.testing.assert_close(low[:, 2], near, **close)
         torch.testing.assert_close(high[:, 3], far, **close)
-
-
-def test_a_box_alone_has_all_its_walls_outside():
-    boxes = random_boxes(20, 11)
-    nobody = torch.zeros(20, 3, dtype=torch.bool)
-    wall_m = outer_wall_m(boxes, boxes[:, None].expand(-1, 3, -1), nobody)
-    torch.testing.assert_close(wall_m, 2 * boxes[:, 2:4].sum(1))
-
-
-@pytest.mark.parametrize("angle", [0.0, 0.4])
-def test_a_party_wall_is_not_outside_and_a_gap_of_a_meter_makes_it_so(angle):
-    along = torch.tensor([math.cos(angle), math.sin(angle)])
-    house = torch.tensor([[5.0, 5.0, 10.0, 8.0, angle]])
-
-    def wall_m(gap_m: float) -> float:
-        middle = house[0, :2] + (10.0 + gap_m) * along
-        beside = torch.cat([middle, house[0, 2:]])[None, None]
-        return float(outer_wall_m(house, beside, torch.ones(1, 1, dtype=torch.bool)))
-
-    assert wall_m(0.0) == pytest.approx(36 - 8) and wall_m(1.0) == pytest.approx(36)
-
-
-def test_outer_walls_are_those_that_polygons_leave_open():
-    first, others = random_boxes(60, 12), random_boxes(60 * 4, 13).view(60, 4, 5)
-    stands = torch.rand(60, 4, generator=torch.Generator().manual_seed(0)) < 0.7
-    got = outer_wall_m(first, others, stands)
-    for box, around, there, wall_m in zip(first, others, stands, got, strict=True):
-        outline = Polygon(corners(box[None])[0].numpy()).exterior
-        joined = union_all([p.buffer(0.3) for p in polygons(around[there])])
-        expected = outline.difference(joined).length
-        assert abs(float(wall_m) - expected) < 0.2 * outline.length  # five points a wall

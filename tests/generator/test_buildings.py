@@ -21,12 +21,7 @@ from fabricgen.generator.buildings import (
     sample,
 )
 from fabricgen.generator.buildings_example import measure_blocks, split_buildings
-from fabricgen.generator.buildings_sample import (
-    BuildingsSampling,
-    Tilt,
-    _pick_draw,
-    draw_sequence,
-)
+from fabricgen.generator.buildings_sample import BuildingsSampling, Tilt, draw_sequence
 from fabricgen.generator.buildings_scene import box_walk, make_scene
 from fabricgen.generator.conditions import Boxes, Conditions, Segments, SiteSample
 from fabricgen.layout import Layout
@@ -217,18 +212,6 @@ def test_a_tilt_on_floors_raises_them(trained):
         )
         means.append(drawn.floors[drawn.valid].mean())
     assert means[1] > means[0] + 1
-
-
-def test_what_a_draw_costs_weighs_against_its_area():
-    kept = torch.tensor([[1.0, 1.0, 0.1]])
-    area_m2, wanted_m2 = torch.tensor([[100.0, 200.0, 105.0]]), torch.tensor([105.0])
-
-    def pick(behind: bool, *cost: float) -> int:
-        said = {"cost": torch.tensor([cost]), "keep_share": 0.7}
-        return int(_pick_draw(kept, area_m2, wanted_m2, torch.tensor([behind]), **said))
-
-    assert pick(False, 0.0, 0.0, 0.0) == 0 and pick(False, 1.0, 0.0, -9.0) == 1
-    assert pick(True, 0.0, 0.0, 0.0) == 1 and pick(True, 0.0, 1.0, 0.0) == 0
 
 
 def test_a_strong_tilt_on_the_end_leaves_the_site_empty(trained):
