@@ -38,8 +38,8 @@ STEPS = 400  # changes of single storeys at most
 
 WHY = {
     "far": "storeys change by at most half or double and by whole storeys",
-    "site_coverage": "footprints scale by at most {scale:.0%}, and walls keep off streets, the "
-    "site's edge and each other",
+    "site_coverage": "footprints scale by at most {scale:.0%}, walls move out by a few meters, and "
+    "they keep off streets, the site's edge and each other",
     "green_ratio": "no more ground may change without touching walls, streets or ways",
     "mean_height_m": "height follows from floor area and coverage, which come first",
     "road_share": "streets stay as they were drawn",

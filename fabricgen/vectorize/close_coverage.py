@@ -1,6 +1,7 @@
-"""Footprints brought to a coverage: touching groups scaled, single buildings left out or repeated.
+"""Footprints brought to a coverage: groups scaled, buildings left out or repeated, walls moved.
 
-A group scales about the middle of its street front, so that the front stays where it is.
+A touching group scales about the middle of its street front, so that the front stays where it is;
+what is missing even then, walls make up for that move out into the yards.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.plan import Plan, layer, road_polygons
 from fabricgen.surfaces import PATH, ROAD_KINDS
 from fabricgen.vectorize.buildings import INSIDE_M
+from fabricgen.vectorize.close_walls import push_walls
 from fabricgen.vectorize.rectangles import groups_of
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.walls import parts, valid
@@ -65,6 +67,10 @@ def close_coverage(
         if not gentle and limit == first:
             shapes, rows = _leave_out(shapes, rows, goal_m2)
             shapes, rows = _repeat(shapes, rows, goal_m2, ground)
+    if not gentle:
+        shapes = push_walls(
+            shapes, goal_m2, inside=ground.inside, blocked=ground.blocked, slit_m=SLIT_M
+        )
     return replace(plan, buildings=_rebuilt(plan, shapes, rows))
 
 
