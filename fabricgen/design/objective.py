@@ -23,7 +23,8 @@ from fabricgen.layout import Layout
 
 TYPICAL_KGCO2E_PER_M2_YEAR = 10.0  # a difference of this much per floor area counts as 1
 TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
-DARK = 20.0  # a tenth of the floor area too dark counts as much as twice the difference above
+MISS = 50.0  # of a squared relative miss: a tenth missed counts as half the difference above
+DARK = 20.0  # a tenth of the floor area too dark counts as twice of it
 LEAST_CORE_SHARE = 0.15  # of the floor area, that may be dark also among slender houses
 COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
 
@@ -55,12 +56,12 @@ def energy_of(
         inside: The site, (B, H, W) bool.
         targets: Floor area ratio and coverage to hold, (B, 2); NaN: free.
         core_limit: Share of the floor area that may lie away from daylight.
-        carbon_weight: 0 leaves the brief alone.
+        carbon_weight: 0 leaves brief and daylight alone.
 
     Returns:
         A function from a layout to (B,): net per floor area that is there, in units of
-        `TYPICAL_KGCO2E_PER_M2_YEAR`, what lies away from daylight beyond the limit, and squared
-        relative misses of the targets times 50.
+        `TYPICAL_KGCO2E_PER_M2_YEAR`, squared relative misses of the targets times `MISS`, and the
+        share of floor area that is dark beyond the limit times `DARK`.
     """
 
     def energy(layout: Layout) -> Tensor:
@@ -68,13 +69,13 @@ def energy_of(
         got = torch.stack([form["far"], form["site_coverage"]], dim=1)  # (B, 2)
         aim = torch.where(targets.isnan(), got.detach(), targets)
         miss = ((got - aim) / aim.clamp(min=1e-3)).square().sum(dim=1)
-        total = 50 * miss
+        dark = (core_share(layout, inside) - core_limit).clamp(min=0)
+        total = MISS * miss + DARK * dark
         if carbon_weight:
             ledger = counting.ledger(layout, inside)
             floor_m2 = (form["far"] * form["site_area_m2"]).clamp(min=1.0)
             per_floor = ledger.net_kgco2e_per_year / floor_m2
-            dark = (core_share(layout, inside) - core_limit).clamp(min=0)
-            total = total + carbon_weight * (per_floor / TYPICAL_KGCO2E_PER_M2_YEAR + DARK * dark)
+            total = total + carbon_weight * per_floor / TYPICAL_KGCO2E_PER_M2_YEAR
         return total
 
     return energy
