@@ -12,11 +12,11 @@ from skimage.measure import find_contours
 
 from fabricgen.layout import Layout
 from fabricgen.surfaces import BIT, PAVED, ROAD, TREE
+from fabricgen.vectorize.road_crowns import under_crowns
 
 CELL_M = 0.5  # edge of a cell of the mask
 KERB_STEP_M = 1.0  # between places on kerbs
 MARGIN_M = 12.0  # beyond what is known, streets go on as they meet its edge
-CANOPY_GAP_M = 12.0  # crowns hide a street where it shows again within this distance
 MIN_SPOT_M2 = 40.0  # smaller spots of carriageway are no street
 MIN_HOLE_M2 = 4.0  # smaller islands in a carriageway belong to it
 VALLEY = 2.0  # a strip of ground between two streets counts this often, where pixels blur it
@@ -62,7 +62,7 @@ def road_mask(layout: Layout, *, paths: bool = False) -> RoadMask:
     share = cover[ROAD] + (cover[PAVED] if paths else 0.0)  # (H, W)
     known = layout.allowed[0].numpy() > 0
     hidden = (layout.allowed[0].numpy() & BIT[TREE]) > 0
-    share = _under_crowns(share, hidden, layout.pixel_m)
+    share = under_crowns(share, hidden, pixel_m=layout.pixel_m)
 
     # Beyond the known, each pixel is as the nearest known one.
     pad = int(np.ceil(MARGIN_M / layout.pixel_m))
@@ -78,15 +78,6 @@ def road_mask(layout: Layout, *, paths: bool = False) -> RoadMask:
     inside = _without_specks(fine > 0.5)
     changed = inside != (fine > 0.5)
     return RoadMask(inside, np.where(changed, inside, fine), pad * layout.pixel_m)
-
-
-def _under_crowns(share: np.ndarray, hidden: np.ndarray, pixel_m: float) -> np.ndarray:
-    """Shares with streets led on under crowns that stand between two pieces of them."""
-    reach = round(CANOPY_GAP_M / 2 / pixel_m)
-    disc = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach + 0.25
-    road = np.pad(share > 0.5, reach + 1, mode="edge")
-    closed = ndimage.binary_closing(road, disc)[reach + 1 : -reach - 1, reach + 1 : -reach - 1]
-    return np.where(hidden & closed, 1.0, share)
 
 
 def _without_specks(inside: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ kerbs run parallel, and each junction is moved to where the lines of its arms cr
 """
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import geopandas as gpd
 import numpy as np
@@ -31,6 +33,8 @@ BEND_M = 0.9  # smaller wiggles of a center line are drawn straight
 FINE_BEND_M = 0.3  # and these once kerbs have spoken
 FOLD_COSINE = -0.2  # a street turns no sharper between junctions
 LEAST_POINTS = 4
+ON_EDGE_M = 0.01  # ends this near to the site's edge lie on it
+BEND_REACH_M = 6.0  # bends this near to where a line leaves the site are none
 STUB_M = 4.0  # shorter dead ends are dropped
 
 
@@ -50,7 +54,7 @@ def trace_roads(
     """
     flat = to_frame(site, frame)
     streets = draw_streets(
-        _within(trace_pieces(layout), flat),
+        np.concatenate([NO_ROWS, *(run.pieces() for run in _within(trace_runs(layout), flat))]),
         site=flat,
         context_segments=context,
         settings=DrawSettings(stub_m=STUB_M),
@@ -59,29 +63,65 @@ def trace_roads(
     return road_layer(streets, frame)
 
 
-def _within(pieces: np.ndarray, site: BaseGeometry) -> np.ndarray:
-    """The parts of pieces (M, 6) that lie in the site."""
-    lines = shapely.linestrings(pieces[:, :4].reshape(-1, 2, 2))
-    parts, owner = shapely.get_parts(shapely.intersection(lines, site), return_index=True)
-    straight = (shapely.get_type_id(parts) == 1) & ~shapely.is_empty(parts)
-    parts, owner = parts[straight], owner[straight]
-    return np.column_stack([shapely.get_coordinates(parts).reshape(-1, 4), pieces[owner, 4:]])
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A center line between junctions or loose ends in frame coordinates, (n, 2)."""
+
+    place: np.ndarray
+    width_m: float
+
+    def pieces(self) -> np.ndarray:
+        """Its pieces as store rows, (n - 1, 6)."""
+        told = np.full((len(self.place) - 1, 2), (self.width_m, kind_of(self.width_m)))
+        return np.column_stack([self.place[:-1], self.place[1:], told])
 
 
-def trace_pieces(layout: Layout) -> np.ndarray:
-    """Street pieces of a raster as store rows (M, 6) in frame coordinates, for `vectorize`."""
+def trace_runs(layout: Layout) -> list[Run]:
+    """Center lines of a raster; they go on beyond what it knows as they meet its edge."""
     mask = road_mask(layout)
     skeleton = skeleton_of(mask)
     lines = fitted(_first_guess(skeleton), mask.kerbs())
     lines = weighed(lines, *_pixels(layout), pixel_m=layout.pixel_m)
-    rows = [NO_ROWS]
+    runs = []
     for number, half_m in enumerate(lines.half_m):
         own = lines.piece[lines.branch == number]
         run = _unfolded(lines.vertex[[own[0, 0], *own[:, 1]]])
-        width_m = np.full(len(run) - 1, 2 * half_m)
-        kind = np.full(len(run) - 1, kind_of(2 * half_m))
-        rows.append(np.column_stack([run[:-1], run[1:], width_m, kind]))
-    return np.concatenate(rows)
+        runs.append(Run(run, float(2 * half_m)))
+    return runs
+
+
+def _within(runs: Sequence[Run], site: BaseGeometry) -> list[Run]:
+    """The parts of lines that lie in the site, straight where they leave it.
+
+    How a street goes on beyond the site is a guess: a bend near its edge is one of the guess.
+    """
+    edge = shapely.boundary(site)
+    found = []
+    for run in runs:
+        for part in shapely.get_parts(shapely.intersection(shapely.LineString(run.place), site)):
+            if part.geom_type != "LineString" or part.length == 0:
+                continue
+            place = shapely.get_coordinates(part)
+            for _ in range(2):  # the end, then turned around the start
+                if len(place) > 2 and edge.distance(shapely.Point(place[-1])) < ON_EDGE_M:
+                    place = _leaving(place, site)
+                place = place[::-1]
+            found.append(replace(run, place=place))
+    return found
+
+
+def _leaving(place: np.ndarray, site: BaseGeometry) -> np.ndarray:
+    """A line without bends within `BEND_REACH_M` of its end, which goes on straight to the edge."""
+    away = np.hypot(*(place[:-1] - place[-1]).T)
+    kept = place[:-1][(away > BEND_REACH_M) | (np.arange(len(away)) == 0)]
+    if len(kept) == len(place) - 1 or len(kept) < 2:
+        return np.concatenate([kept, place[-1:]])
+    way = (kept[-1] - kept[-2]) / np.hypot(*(kept[-1] - kept[-2]))
+    ray = shapely.LineString([kept[-1], kept[-1] + 3 * BEND_REACH_M * way])
+    hits = shapely.get_coordinates(shapely.intersection(ray, shapely.boundary(site)))
+    away = np.hypot(*(hits - kept[-1]).T)
+    end = hits[away.argmin()] if len(hits) else place[-1]
+    return np.concatenate([kept, end[None]])
 
 
 def _pixels(layout: Layout) -> tuple[np.ndarray, np.ndarray]:

@@ -24,16 +24,14 @@ from fabricgen.vectorize.footprints import FitSettings, footprints, polygon_of_o
 from fabricgen.vectorize.ground_trace import ground_of, patches_of, tree_places
 from fabricgen.vectorize.houses import HouseSettings, trace_houses
 from fabricgen.vectorize.party import House
+from fabricgen.vectorize.road_beside import beside
 from fabricgen.vectorize.road_trace import trace_roads
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.trees import Trees, spaced
 from fabricgen.vectorize.walls import parts, valid
 
 NO_ROWS = np.zeros((0, 6))
-GAP_M = 0.02  # carriageways keep this much off walls
-THIN_SHARE = 0.6  # a street beside a wall may lose its width down to this; below it is cut
 SITE_PX = 4.0  # fewer pixels are no part of a site, nor a hole in it
-LEAST_LINE_M = 4.0  # shorter pieces of street between cuts are left out
 FILL_KINDS = {GRASS: "grass", SHRUB: "shrub", TREE: "tree"}
 
 
@@ -85,7 +83,7 @@ def trace_layout(
     built = shapely.union_all([house.shape for house in houses])
 
     roads = trace_roads(layout, frame, site, context=context) if streets is None else streets
-    roads = _beside(roads, to_world(built, frame))
+    roads = beside(roads, to_world(built, frame))
     surface = to_frame(road_polygons(roads), frame)
     on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
     carriageway = areas_of(shapely.union_all(surface[~on_path]).intersection(flat))
@@ -134,27 +132,6 @@ def _check(layout: Layout, frame: Frame) -> None:
             f"layout: {rows} x {cols} pixels in a frame of {frame.rows} x {frame.cols}",
             "give the frame of this layout",
         )
-
-
-def _beside(roads: gpd.GeoDataFrame, built: BaseGeometry) -> gpd.GeoDataFrame:
-    """Streets that no wall stands on: narrower beside walls, cut where they run into one."""
-    rows: list[dict] = []
-    shapely.prepare(built)
-    for row in roads.to_dict("records"):
-        line, width_m = row["geometry"], float(row["width_m"])
-        if not shapely.dwithin(line, built, width_m / 2 + GAP_M):
-            rows.append(row)
-            continue
-        room_m = 2 * (shapely.distance(line, built) - GAP_M)
-        width_m = min(width_m, max(room_m, THIN_SHARE * width_m))
-        pieces = [line]
-        if room_m < width_m:
-            free = line.difference(built.buffer(width_m / 2 + GAP_M))
-            pieces = [piece for piece in shapely.get_parts(free) if piece.length >= LEAST_LINE_M]
-        rows += [row | {"geometry": piece, "width_m": width_m} for piece in pieces]
-    for number, row in enumerate(rows, start=1):
-        row["id"] = f"r{number}"
-    return layer("roads", str(roads.crs), rows)
 
 
 def _draw_ground(

@@ -1,6 +1,7 @@
 """Laws of streets out of rasters: what was drawn comes back, joined, with its width and kind."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from shapely import affinity
 from fabricgen.layout import Frame
 from fabricgen.plan import Plan, empty_plan, layer, rasterize
 from fabricgen.surfaces import LOCAL, PRIMARY, ROAD_KINDS, ROAD_WIDTH_M, SECONDARY, SERVICE
-from fabricgen.vectorize.road_trace import kind_of, trace_pieces, trace_roads
+from fabricgen.vectorize.road_trace import kind_of, trace_roads, trace_runs
 
 CRS = "EPSG:32635"
 CORNER = (385_000.0, 6_672_000.0)
@@ -105,6 +106,27 @@ def test_dead_ends_end_where_they_were_drawn():
     assert roads.total_bounds[2] - 385_000 == pytest.approx(170, abs=0.6)
 
 
+def test_a_street_reaches_the_edge_of_the_site_beyond_which_nothing_is_known():
+    site = shapely.box(385_030, 6_672_040, 385_220, 6_672_200)
+    plan = replace(drawn(street((30, 128), (220, 140))), site=site)
+    roads = trace_roads(rasterize(plan, FRAME), FRAME, site)
+    ends = [xy for line in roads.geometry for xy in (line.coords[0], line.coords[-1])]
+    away = shapely.distance(shapely.points(ends), site.boundary)
+    assert len(roads) == 1
+    assert away.max() < 0.01
+    assert roads.length.sum() == pytest.approx(np.hypot(190, 12), abs=0.1)
+
+
+def test_crowns_between_two_carriageways_do_not_join_them():
+    crowns = layer("green", CRS, [
+        {"id": f"g{x}", "kind": "tree", "geometry": shapely.Point(385_000 + x, 6_672_106).buffer(3)}
+        for x in range(20, 240, 10)
+    ])  # fmt: skip
+    roads = traced(street((0, 100), (256, 100)), street((0, 112), (256, 112)), green=crowns)
+    assert len(roads) == 2
+    assert len(junctions(roads)) == 0
+
+
 def test_streets_join_those_around_the_site_exactly():
     site = shapely.box(385_060, 6_672_000, 385_256, 6_672_256)
     around = np.array([[0.0, 129.5, 60.0, 129.5, 7.0, LOCAL]])  # in the frame, rows downward
@@ -117,7 +139,7 @@ def test_streets_join_those_around_the_site_exactly():
 def test_paths_are_not_streets_and_an_empty_raster_has_none():
     assert len(traced()) == 0
     assert len(traced(street((0, 128), (256, 128), kind=4))) == 0
-    assert trace_pieces(rasterize(drawn(), FRAME)).shape == (0, 6)
+    assert trace_runs(rasterize(drawn(), FRAME)) == []
 
 
 def test_kinds_are_those_whose_usual_width_is_nearest():
