@@ -21,6 +21,7 @@ from fabricgen.vectorize.settings import DrawSettings
 
 FINE_M = 1.0  # pixels are split to about this before they are labelled
 SURE_SHARE = 0.15  # of open ground in a pixel, below which its neighbors tell what it is
+KERB_SHARE = 0.25  # of street in a pixel that a kerb drawn a little off leaves over
 WIGGLE_PX = 0.4  # what lines of fine pixels lose
 MOST_PX = 1.0  # that a point of a line moves
 MOVES = 2
@@ -32,11 +33,13 @@ class Ground:
     """Shares of the ground on a finer grid.
 
     Attributes:
-        share: Of each surface of `GROUND` where no building stands, (6, H, W), summing to 1.
+        share: Of each surface of `GROUND` where no building or street is, (6, H, W), summing to 1.
+        canopy: Share under crowns, also over streets, (H, W).
         pixel_m: Edge of a fine pixel.
     """
 
     share: np.ndarray
+    canopy: np.ndarray
     pixel_m: float
 
     @property
@@ -45,15 +48,18 @@ class Ground:
         return np.array(GROUND, dtype=np.uint8)[self.share.argmax(axis=0)]
 
 
-def ground_of(layout: Layout) -> Ground:
-    """What lies between buildings; carriageways that no center line covers count as paved.
+def ground_of(layout: Layout, streets: np.ndarray) -> Ground:
+    """What lies between buildings and streets.
 
     Args:
         layout: Surface shares, (1, 8, H, W).
+        streets: Share of each pixel under streets as drawn, (H, W). What the layout has of streets
+            beyond them, a plaza or a car park, counts as paved.
     """
     cover = layout.cover[0].numpy().astype(np.float64)
     share = cover[list(GROUND)]
-    share[GROUND.index(PAVED)] += cover[ROAD]
+    beyond = cover[ROAD] - streets
+    share[GROUND.index(PAVED)] += np.where(beyond > KERB_SHARE, beyond, 0.0)
     share[GROUND.index(BARE)] += np.clip(1 - cover.sum(axis=0), 0, 1)  # what nobody knows
     total = share.sum(axis=0)
     rows, cols = ndimage.distance_transform_edt(
@@ -61,8 +67,9 @@ def ground_of(layout: Layout) -> Ground:
     )
     share = share[:, rows, cols] / np.maximum(total[rows, cols], 1e-9)
     times = max(1, round(layout.pixel_m / FINE_M))
-    fine = ndimage.zoom(share, (1, times, times), order=1, grid_mode=True, mode="nearest")
-    return Ground(fine, layout.pixel_m / times)
+    planes = np.concatenate([share, cover[TREE][None]])
+    fine = ndimage.zoom(planes, (1, times, times), order=1, grid_mode=True, mode="nearest")
+    return Ground(fine[:-1], fine[-1], layout.pixel_m / times)
 
 
 def patches_of(
@@ -122,32 +129,3 @@ def _sides(arc: LineString, labels: np.ndarray) -> tuple[int, int]:
         row, col = np.clip(row, 0, labels.shape[0] - 1), np.clip(col, 0, labels.shape[1] - 1)
         found.append(int(labels[row, col]))
     return found[0], found[1]
-
-
-def tree_places(
-    labels: np.ndarray, pixel_m: float, *, least_m2: float, most_m2: float, round_share: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groves that are one crown each.
-
-    Args:
-        labels: Surface of each pixel, (H, W).
-        pixel_m: Edge of a pixel.
-        least_m2: Smallest crown.
-        most_m2: Largest one.
-        round_share: Share of the disc around its middle, of the same area, that a crown fills.
-
-    Returns:
-        Stems (N, 2) in frame coordinates, crown diameters (N,) in meters, and their pixels, (H, W).
-    """
-    number, count = ndimage.label(labels == TREE, np.ones((3, 3)))
-    index = np.arange(1, count + 1)
-    area = np.bincount(number.ravel(), minlength=count + 1)[1:] * pixel_m**2
-    middle = np.array(ndimage.center_of_mass(labels == TREE, number, index)).reshape(-1, 2)
-    rows, cols = np.nonzero(number)
-    owner = number[rows, cols] - 1
-    away = np.hypot(rows - middle[owner, 0], cols - middle[owner, 1]) * pixel_m
-    radius = np.sqrt(area / np.pi)
-    inside = np.bincount(owner, away <= radius[owner] + pixel_m / 2, count) * pixel_m**2
-    single = (area >= least_m2) & (area <= most_m2) & (inside >= round_share * area)
-    where = np.isin(number, index[single])
-    return (middle[single][:, ::-1] + 0.5) * pixel_m, 2 * radius[single], where

@@ -17,11 +17,12 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.errors import LayoutError
 from fabricgen.form.indicators import STOREY_M
 from fabricgen.layout import Frame, Layout
-from fabricgen.plan import Plan, areas_of, layer, road_polygons
-from fabricgen.surfaces import GRASS, PATH, PAVED, ROAD_KINDS, SHRUB, TREE, WATER
+from fabricgen.plan import Plan, areas_of, layer, paint, road_polygons
+from fabricgen.surfaces import BARE, BIT, GRASS, PATH, PAVED, ROAD, ROAD_KINDS, SHRUB, TREE, WATER
+from fabricgen.vectorize.crowns import CrownSettings, crowns_of
 from fabricgen.vectorize.drawing import SOURCE, patch_layer, to_frame, to_world, tree_layer
 from fabricgen.vectorize.footprints import FitSettings, footprints, polygon_of_outline
-from fabricgen.vectorize.ground_trace import ground_of, patches_of, tree_places
+from fabricgen.vectorize.ground_trace import Ground, ground_of, patches_of
 from fabricgen.vectorize.houses import HouseSettings, trace_houses
 from fabricgen.vectorize.party import House
 from fabricgen.vectorize.road_beside import beside
@@ -42,11 +43,9 @@ class TraceSettings:
     houses: HouseSettings = field(default_factory=HouseSettings)
     # Patches of ground: a raster says more of them than a proposal does.
     ground: DrawSettings = field(
-        default_factory=lambda: DrawSettings(min_patch_m2=16.0, min_strip_m=1.2, min_pond_m2=16.0)
+        default_factory=lambda: DrawSettings(min_patch_m2=6.0, min_strip_m=0.8, min_pond_m2=16.0)
     )
-    crown_least_m2: float = 9.0  # groves from here
-    crown_most_m2: float = 130.0  # to here that are round are one tree
-    crown_round: float = 0.8  # share of the disc of its area that such a grove fills
+    crowns: CrownSettings = field(default_factory=CrownSettings)
     seed: int = 0  # of the places of stems in larger groves
 
 
@@ -91,7 +90,8 @@ def trace_layout(
     paths = paths.difference(shapely.union_all([built, carriageway]))
 
     free = flat.difference(shapely.union_all([built, carriageway, paths]))
-    green, paved, water, trees = _draw_ground(layout, areas_of(free), settings)
+    ground = ground_of(layout, _street_share(roads[~on_path], frame))
+    green, paved, water, trees = _draw_ground(ground, areas_of(free), settings)
     paved += [(part, "path") for part in parts(paths)]
     return Plan(
         site,
@@ -134,22 +134,21 @@ def _check(layout: Layout, frame: Frame) -> None:
         )
 
 
+def _street_share(roads: gpd.GeoDataFrame, frame: Frame) -> np.ndarray:
+    """Share of each pixel under carriageways, (rows, cols)."""
+    strips = [(strip, BIT[ROAD], float("nan")) for strip in road_polygons(roads)]
+    return paint(strips, frame, ground=BIT[BARE]).cover[0, ROAD].numpy().astype(np.float64)
+
+
 def _draw_ground(
-    layout: Layout, free: BaseGeometry, settings: TraceSettings
+    ground: Ground, free: BaseGeometry, settings: TraceSettings
 ) -> tuple[list, list, list, Trees]:
     """Patches of green, paved ground and water with their kinds, and trees."""
-    ground = ground_of(layout)
     labels = ground.labels
-    stems, crown_m, alone = tree_places(
-        labels,
-        ground.pixel_m,
-        least_m2=settings.crown_least_m2,
-        most_m2=settings.crown_most_m2,
-        round_share=settings.crown_round,
-    )
-    if len(stems) and not alone.all():
+    single = crowns_of(ground.canopy, ground.pixel_m, settings.crowns)
+    if not single.pixels.all():
         rows, cols = ndimage.distance_transform_edt(
-            alone, return_distances=False, return_indices=True
+            single.pixels, return_distances=False, return_indices=True
         )
         labels = labels[rows, cols]
     found = patches_of(ground, labels, free, settings.ground)
@@ -157,7 +156,7 @@ def _draw_ground(
     paved = [(part, "yard") for part in found.get(PAVED, [])]
     water = [(part, "water") for part in found.get(WATER, [])]
     inner, inner_m = _stand(found.get(TREE, []), settings)
-    trees = Trees(np.concatenate([stems, inner]), np.concatenate([crown_m, inner_m]))
+    trees = Trees(np.concatenate([single.stem, inner]), np.concatenate([single.width_m, inner_m]))
     return green, paved, water, trees
 
 
