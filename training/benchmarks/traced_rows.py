@@ -39,6 +39,16 @@ OURS = "fabricgen"
 MAPPED, WHOLE, PLAIN = "as mapped", "party walls that pixels do not show taken out", "stairs"
 
 
+def _version() -> str:
+    """Of the tracer and of these measures: of the text of their files."""
+    folders = (Path(fabricgen.vectorize.__file__).parent, Path(__file__).parent)
+    files = [*sorted(folders[0].glob("*.py")), *(folders[1] / f"{n}.py" for n in MEASURES)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+
+
+VERSION = _version()  # of what is loaded: files may change while it runs
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """One window at one pixel.
@@ -87,7 +97,7 @@ def windows(extract: Extract, count: int, rng: np.random.Generator) -> Iterator[
 def city_rows(path: Path, count: int, pixel_m: float, work: Path) -> list[Row]:
     """What is measured of a city's windows, or what an earlier run found."""
     name = path.name.split(".")[0]
-    kept = work / f"{name}-{count}-{pixel_m:g}-{_version()}.json"
+    kept = work / f"{name}-{count}-{pixel_m:g}-{VERSION}.json"
     if not kept.exists():
         extract = Extract.open(path)
         heights = extract.mapped.buildings
@@ -99,13 +109,6 @@ def city_rows(path: Path, count: int, pixel_m: float, work: Path) -> list[Row]:
         with atomic_file(kept) as part:
             part.write_text(json.dumps([asdict(row) for row in rows], default=_plain), "utf-8")
     return [_read(row) for row in json.loads(kept.read_text(encoding="utf-8"))]
-
-
-def _version() -> str:
-    """Of the tracer and of these measures: of the text of their files."""
-    folders = (Path(fabricgen.vectorize.__file__).parent, Path(__file__).parent)
-    files = [*sorted(folders[0].glob("*.py")), *(folders[1] / f"{n}.py" for n in MEASURES)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def _plain(value: Any) -> Any:
