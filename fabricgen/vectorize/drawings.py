@@ -1,8 +1,8 @@
 """Several drawings of each outline, fitted to the map, and the one of each ring that pays.
 
 A drawing with more walls always fits better. Each ring is drawn with more and less thrift, as a
-plain rectangle, and with its oblique corners squared; the one with the least misfit plus price of
-its walls is kept (minimum description length).
+plain rectangle, with its oblique corners squared, and along its neighbors; the one with the least
+misfit plus price of its walls is kept (minimum description length).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
-from fabricgen.vectorize.fitting import cover_of, fit, ring_corners
+from fabricgen.vectorize.alongside import GAIN, THRIFTS_ALONG, along, turns_around
+from fabricgen.vectorize.fitting import cover_of, fit, ring_area, ring_corners
 from fabricgen.vectorize.moments import as_court, is_square, moment_rectangles, turned_square
 from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, Thrift, fit_ring, wall_frames
 from fabricgen.vectorize.squaring import laid, squared
@@ -37,10 +38,17 @@ SQUARE = 1.5  # sides at most so unequal: moments do not tell the direction
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A mass in the making: for each of its rings several drawings, the thriftiest last."""
+    """A mass in the making: for each of its rings several drawings, the thriftiest last.
+
+    Attributes:
+        frames: Main directions of its walls, (K,). [rad].
+        rings: Drawings of each ring.
+        points: What each was drawn from, (n, 2).
+    """
 
     frames: np.ndarray
     rings: list[list[Ring]]
+    points: list[np.ndarray]
 
     def turn(self, k: int) -> Outline:
         """The outline of the k-th drawings."""
@@ -52,16 +60,17 @@ def drawings(mass: list[np.ndarray], noise: float) -> Drawn | None:
     frames = wall_frames(mass)
     times = noise / NOISE
     scaled = [Thrift(t.framed * times, t.free * times) for t in THRIFTS]
-    rings = []
+    rings, drawable = [], []
     for k, points in enumerate(mass):
         sign = 1 if k == 0 else -1
         drawn = fit_ring(points, frames, scaled)
         found = [ring for ring in drawn if ring is not None and sign * ring_area(ring) > 0]
         if found:
             rings.append(found)
+            drawable.append(points)
         elif k == 0:
             return None
-    return Drawn(frames, rings)
+    return Drawn(frames, rings, drawable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +98,13 @@ def cheapest(
     near = nearest_ring([mass.turn(0) for mass in drawn], share.shape)
     best = _Best([None] * sum(count), np.full(sum(count), np.inf))
 
-    def contest(trial: list[Outline], *, still: bool = False) -> None:
+    def contest(trial: list[Outline], *, still: bool = False, gain: float = 0.0) -> None:
         fitted: Sequence[Outline | None] = trial
         missing = share - cover_of(trial, share.shape)
         if not still:
             fitted, missing = fit(trial, share, shortest_px=shortest_px, rounds=TRIAL_ROUNDS)
         misfit = np.bincount(near.ravel(), (missing**2).ravel(), sum(count)) / (2 * noise**2)
-        _keep_cheaper(best, fitted, misfit, count)
+        _keep_cheaper(best, fitted, misfit - gain, count)
 
     contest([mass.turn(0) for mass in drawn], still=True)
     boxes = _rectangles(near, share, drawn)
@@ -106,7 +115,21 @@ def cheapest(
     contest([_squared(outline) for outline in _standing(best, drawn)])
     for within_rad in LAID_RAD:
         contest([_laid(outline, within_rad) for outline in _standing(best, drawn)])
+    for thrift in THRIFTS_ALONG:
+        contest(_alongside(drawn, _standing(best, drawn), thrift, noise / NOISE), gain=GAIN)
     return _gathered(best.ring, count)
+
+
+def _alongside(
+    drawn: Sequence[Drawn], standing: Sequence[Outline], thrift: Thrift, times: float
+) -> list[Outline]:
+    """Masses in the direction of their neighbors; as they stand where that makes no sense."""
+    plainer = Thrift(thrift.framed * times, thrift.free * times)
+    found = []
+    for mass, outline, turn in zip(drawn, standing, turns_around(standing), strict=True):
+        made = None if np.isnan(turn) else along(mass.points, turn, plainer)
+        found.append(made or outline)
+    return found
 
 
 def _keep_cheaper(
@@ -185,12 +208,6 @@ def _with_frames(ring: Ring, own: np.ndarray, frames: np.ndarray) -> tuple[Ring,
 def price(ring: Ring) -> float:
     """What the walls of a ring cost, in units of misfit."""
     return float(np.where(ring.frame == FREE, FREE_WALL_COST, WALL_COST).sum())
-
-
-def ring_area(ring: Ring) -> float:
-    """Signed area: positive for outer rings. [px²]."""
-    x, y = ring_corners(ring).T
-    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
 
 
 def _is_simple(ring: Ring, *, court: bool) -> bool:

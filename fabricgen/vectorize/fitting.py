@@ -241,6 +241,12 @@ def ring_corners(ring: Ring) -> np.ndarray:
     )
 
 
+def ring_area(ring: Ring) -> float:
+    """Signed area: positive for outer rings. [px²]."""
+    x, y = ring_corners(ring).T
+    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
+
+
 def _lengths(ring: Ring) -> np.ndarray:
     starts = ring_corners(ring)
     way = np.roll(starts, -1, axis=0) - starts

@@ -11,8 +11,8 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
-from fabricgen.vectorize.drawings import NOISE, cheapest, drawings, nearest_mass, ring_area
-from fabricgen.vectorize.fitting import cover_of, fit, ring_corners, turn_gain
+from fabricgen.vectorize.drawings import NOISE, cheapest, drawings, nearest_mass
+from fabricgen.vectorize.fitting import cover_of, fit, ring_area, ring_corners, turn_gain
 from fabricgen.vectorize.moments import as_court, moment_rectangles
 from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, contours
 

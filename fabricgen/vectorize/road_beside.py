@@ -54,7 +54,8 @@ def _narrowed(
     for wide_m in widths:
         free = line.difference(built.buffer(wide_m / 2 + GAP_M))
         for part in shapely.get_parts(free):
-            stops |= {line.project(shapely.Point(part.coords[at])) for at in (0, -1)}
+            if part.length > 0:
+                stops |= {line.project(shapely.Point(part.coords[at])) for at in (0, -1)}
     pieces = [(a, b) for a, b in pairwise(sorted(stops)) if b - a > 0]
     rooms_m = [
         2 * (shapely.distance(substring(line, a, b), built) - GAP_M + HAIR_M) for a, b in pieces

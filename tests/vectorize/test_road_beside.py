@@ -49,6 +49,11 @@ def test_a_house_on_the_middle_of_a_street_cuts_it():
     assert roads["id"].is_unique
 
 
+def test_a_street_in_a_house_goes():
+    roads = beside(street(shapely.LineString([(0, 0), (20, 0)])), shapely.box(-9, -9, 60, 10))
+    assert len(roads) == 0
+
+
 def test_short_dead_ends_of_a_cut_go():
     roads = beside(street(shapely.LineString([(0, 0), (100, 0)])), shapely.box(3, -10, 60, 10))
     assert roads.total_bounds[0] > 60

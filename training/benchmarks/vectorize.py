@@ -27,6 +27,7 @@ from fabricgen.quality.c2st import c2st
 from fabricgen.quality.descriptors import KEYS
 from fabricgen.quality.distances import w1_by_key
 
+JOINED = ("bld.joined", "bld.count_ha", "bld.corners")  # what party walls decide
 MOST_ROWS = 400  # of the classifier, thinned evenly
 PAIRS = ((OURS, MAPPED), (OURS, WHOLE), (PLAIN, MAPPED), (PLAIN, WHOLE))
 
@@ -77,7 +78,15 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
         "roads": {"all": RoadMatch.summary([row.roads for row in rows])}
         | {city: RoadMatch.summary([row.roads for row in own]) for city, own in by_city.items()},
         "told": {f"{one} against {other}": _told(rows, one, other) for one, other in PAIRS},
+        "means": {
+            key: {name: _mean(rows, name, key) for name in (MAPPED, WHOLE, OURS)} for key in JOINED
+        },
     }
+
+
+def _mean(rows: Sequence[Row], name: str, key: str) -> float:
+    """Mean of a descriptor over the windows that have it, as it is compared."""
+    return float(np.nanmean([row.told[name][list(KEYS).index(key)] for row in rows]))
 
 
 def _told(rows: Sequence[Row], one: str, other: str) -> dict[str, Any]:
@@ -109,6 +118,7 @@ def _tables(pixel: str, result: Mapping[str, Any]) -> str:
             f"| {name} | {told['c2st']:.3f} ± {told['c2st_se']:.3f} | {top} "
             f"| {told['w1_mean']:.3f} | {worst} |"
         )
+    lines += ["", *_table(result["means"])]
     return "\n".join(lines)
 
 
