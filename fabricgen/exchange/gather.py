@@ -11,7 +11,7 @@ import shapely
 
 from fabricgen.errors import InputError
 from fabricgen.exchange import columns
-from fabricgen.exchange.place import check_place, level, spoken, working_crs
+from fabricgen.exchange.place import check_place, level, spoken, still_valid, working_crs
 from fabricgen.exchange.readers import read_tables
 from fabricgen.exchange.repair import (
     SAFE_SHARE,
@@ -58,12 +58,19 @@ def gather(path: Path, say: Say, *, only: str | None = None) -> dict[str, Plan]:
     records: dict[str, list[Record]] = {name: [] for name in ("site", *LAYERS)}
     _tell_moves(pieces, crs, say)
     for piece in pieces:
-        rows = piece.rows if piece.rows.crs == crs else piece.rows.to_crs(crs)
+        rows = piece.rows if piece.rows.crs == crs else _brought(piece.rows, crs)
         records[piece.layer] += _records(replace(piece, rows=rows), say)
     tidied = {name: tidy(rows, name, say) for name, rows in records.items()}
     named = dict.fromkeys(row["scheme"] for rows in tidied.values() for row in rows)
     schemes = [name for name in named if name] or [path.stem]
     return {name: _plan(name, tidied, crs, say=say) for name in schemes}
+
+
+def _brought(rows: gpd.GeoDataFrame, crs: str) -> gpd.GeoDataFrame:
+    """Features in the plan's CRS."""
+    turned = rows.to_crs(crs)
+    shapes = still_valid(turned.geometry.to_numpy(), rows.geometry.to_numpy())
+    return turned.set_geometry(shapes, crs=crs)
 
 
 def _of_scheme(piece: Piece, name: str) -> list[Piece]:

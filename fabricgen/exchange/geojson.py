@@ -12,6 +12,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from fabricgen.errors import InputError
+from fabricgen.exchange.place import still_valid
 from fabricgen.files import atomic_file
 from fabricgen.plan import LAYERS, Plan
 
@@ -68,7 +69,7 @@ def _geometry(shape: BaseGeometry, to_degrees: Transformer) -> dict[str, Any]:
     def turn(xy: np.ndarray) -> np.ndarray:
         return np.stack(to_degrees.transform(xy[:, 0], xy[:, 1]), axis=1)
 
-    degrees = shapely.transform(shape, turn)
+    degrees = still_valid(shapely.transform(shape, turn), shape)
     return shapely.geometry.mapping(shapely.orient_polygons(degrees))
 
 

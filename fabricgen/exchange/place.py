@@ -1,6 +1,7 @@
 """Where on earth features lie, and whether their coordinate system can be true."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -44,6 +45,23 @@ def check_place(rows: gpd.GeoDataFrame, ids: np.ndarray, layer: str) -> None:
     raise InputError(
         f"{place} lie outside {spoken(rows.crs)}", "state the system in which it was drawn"
     )
+
+
+def still_valid(turned: Any, before: Any) -> Any:
+    """Shapes in another system, mended where only the projection made edges cross.
+
+    A straight edge of one system is bent in another by up to millimeters, so edges that meet
+    within that may cross. What was valid before says what is meant: the same areas.
+
+    Args:
+        turned: One geometry or an array of them.
+        before: The same in the system that they come from.
+    """
+    crossed = shapely.is_valid(before) & ~shapely.is_valid(turned)
+    if not np.any(crossed):
+        return turned
+    mended = shapely.make_valid(turned, method="structure", keep_collapsed=False)
+    return np.where(crossed, mended, turned)[()]
 
 
 def _check_local(crs: CRS, x: np.ndarray, y: np.ndarray, name: str) -> None:

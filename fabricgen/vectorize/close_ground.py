@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.plan import Plan, layer, road_area
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.trees import Trees, canopy, crowns, spaced
-from fabricgen.vectorize.walls import parts
+from fabricgen.vectorize.walls import parts, patches_of
 
 SOURCE = "fabricgen"
 FIXED_PAVED = ("path", "carriageway")  # paved ground that never turns green
@@ -398,7 +398,7 @@ def _rows(table: gpd.GeoDataFrame) -> list[tuple[BaseGeometry, str]]:
 
 def _layer(plan: Plan, name: str, rows: list[tuple[BaseGeometry, str]]) -> gpd.GeoDataFrame:
     """A layer of patches from shapes of any kind, dust left out, numbered anew."""
-    flat = [(part, kind) for shape, kind in rows for part in parts(shape) if part.area > DUST_M2]
+    flat = [(part, kind) for shape, kind in rows for part in patches_of(shape, DUST_M2)]
     return layer(
         name,
         plan.crs,

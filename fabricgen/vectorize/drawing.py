@@ -21,7 +21,7 @@ from fabricgen.vectorize.ground import calm, patches, surface_labels
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.streets import Street, draw_streets, surface
 from fabricgen.vectorize.trees import Trees, canopy, plant
-from fabricgen.vectorize.walls import parts, valid
+from fabricgen.vectorize.walls import parts, patches_of, valid
 
 SOURCE = "fabricgen"
 GREEN_NAMES = {GRASS: "grass", SHRUB: "shrub"}
@@ -240,8 +240,7 @@ def patch_layer(name: str, shapes: Sequence[tuple[Polygon, str]], frame: Frame) 
     turned = [
         (part, kind)
         for shape, kind in shapes
-        for part in parts(valid(to_world(shape, frame)))
-        if part.area >= DUST_M2
+        for part in patches_of(to_world(shape, frame), DUST_M2)
     ]
     rows = [
         {"id": f"{name[0]}{number}", "source": SOURCE, "kind": kind, "geometry": part}

@@ -18,6 +18,7 @@ TIP_M = 2.0  # width of the wall that closes a cut corner
 MEET_SINE = 0.17  # walls nearer to parallel (10 degrees) do not carry each other's ends
 STRAIGHT_DEG = 0.3  # bends smaller than this are none
 ROUNDING_M = 1e-5
+HAIR_M = 0.02  # narrower strips of ground are left over from overlays
 SAME_M = 1e-4  # points this near are one
 GROWN_M2 = 1e-4  # ground gained below this is rounding
 BENT_M2 = 4.0  # keeping walls parallel may cost this much ground more than bending one
@@ -41,6 +42,26 @@ def parts(shape: BaseGeometry) -> list[Polygon]:
     if isinstance(shape, Polygon):
         return [] if shape.is_empty else [shape]
     return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+
+
+def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
+    """The polygons of a ground that someone could see: no dust, no hairs, no hairs on patches.
+
+    Overlays leave hairs where edges nearly meet; a projection then makes their sides cross.
+
+    Args:
+        shape: Any geometry, which may cross itself by a rounding.
+        smallest_m2: Area below which a polygon is dust.
+    """
+    shape = valid(shape)
+    if shapely.get_dimensions(shape) < 2:
+        return []
+    wide = shape.buffer(-HAIR_M / 2, join_style="mitre").buffer(HAIR_M / 2, join_style="mitre")
+    return [
+        part
+        for part in parts(shapely.intersection(wide, shape, grid_size=ROUNDING_M))
+        if part.area > smallest_m2
+    ]
 
 
 def tidy(shape: Polygon) -> Polygon | None:

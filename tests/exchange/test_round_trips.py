@@ -17,6 +17,7 @@ from fabricgen.design.candidates import PIXEL_M, ScoreSettings, frame_of, score_
 from fabricgen.errors import FormatError, InputError
 from fabricgen.exchange import read_drawn, read_geotiff, read_plan, write_plan
 from fabricgen.exchange.cog import write_cog
+from fabricgen.exchange.place import still_valid
 from fabricgen.form.indicators import of_layout, of_plan
 from fabricgen.plan import LAYERS, TEXT_COLUMNS, Plan, rasterize, site_mask
 
@@ -41,6 +42,27 @@ def turned(plan):
     for table in tables.values():
         table["geometry"] = [turn(shape) for shape in table.geometry]
     return Plan(turn(plan.site), plan.crs, **tables)
+
+
+@pytest.fixture
+def cleft(plan):
+    """Lawns 300 m long with a cleft that ends a hair before their straight northern edge."""
+    lawn = shapely.Polygon(
+        [(0, 0), (100, 0), (150, 30 - 1e-6), (200, 0), (300, 0), (300, 30), (0, 30)]
+    )
+    return [affinity.translate(lawn, 385_000 + x, 6_671_000) for x in (0, 400)]
+
+
+@pytest.mark.parametrize("source", [32635, 3067])
+def test_what_only_a_projection_makes_cross_is_mended(cleft, source):
+    before = gpd.GeoSeries(cleft, crs=source)
+    bent = before.to_crs(4326)
+    assert not bent.is_valid.all()  # the chord of 300 m bends by more than the cleft is wide
+    mended = gpd.GeoSeries(still_valid(bent.to_numpy(), before.to_numpy()), crs=4326)
+    assert mended.is_valid.all()
+    assert mended.to_crs(source).area.tolist() == pytest.approx(before.area.tolist(), rel=1e-4)
+    crossed = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+    assert still_valid(crossed, crossed) is crossed  # a user's own fault is not hidden
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -15,6 +15,7 @@ from fabricgen.vectorize.walls import (
     inner_deg,
     lay_wall,
     notches,
+    patches_of,
     rings_of,
     tidy,
     valid,
@@ -69,6 +70,17 @@ def test_sharp_notches_are_found_with_their_ground():
     wedge = Polygon([(10, 3), (10, 5), (4, 4)])
     (found,) = notches(Polygon(SQUARE).difference(wedge))
     assert found.symmetric_difference(wedge).area < 1e-9
+
+
+def test_ground_has_no_hairs():
+    lawn = shapely.box(0, 0, 30, 20)
+    hair, dust = shapely.box(30, 5, 50, 5.004), shapely.box(60, 0, 60.1, 0.1)
+    got = patches_of(shapely.union_all([lawn, hair, dust]), 0.05)
+    assert len(got) == 1
+    assert shapely.hausdorff_distance(got[0], lawn) < 1e-3
+    path = shapely.box(0, 0, 40, 0.3)  # narrow, but there
+    assert patches_of(path, 0.05)[0].equals(path)
+    assert patches_of(shapely.LineString([(0, 0), (1, 1)]), 0.05) == []
 
 
 def test_a_ring_that_crosses_itself_is_repaired_within_itself():
