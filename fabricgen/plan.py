@@ -5,6 +5,8 @@ A `Plan` is what a designer edits and what is scored: `rasterize` draws it to a 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import geopandas as gpd
@@ -76,6 +78,21 @@ class Plan:
     water: gpd.GeoDataFrame
     green: gpd.GeoDataFrame
     trees: gpd.GeoDataFrame
+
+    @cached_property
+    def road_shapes(self) -> np.ndarray:
+        """`road_polygons` of all roads."""
+        return road_polygons(self.roads)
+
+    @cached_property
+    def carriageways(self) -> BaseGeometry:
+        """Ground under roads but foot and cycle ways, inside the site."""
+        return _ground_under(self, self.roads["kind"].to_numpy() != ROAD_KINDS[PATH])
+
+    @cached_property
+    def ways(self) -> BaseGeometry:
+        """Ground under foot and cycle ways, inside the site; carriageways may cross them."""
+        return _ground_under(self, self.roads["kind"].to_numpy() == ROAD_KINDS[PATH])
 
 
 def layer(name: str, crs: str, rows: Iterable[dict[str, Any]] = ()) -> gpd.GeoDataFrame:
@@ -150,7 +167,7 @@ def _check_overlaps(plan: Plan) -> None:
     pair = first < second
     first, second = first[pair], second[pair]
     others = [(shapes[first], shapes[second], "another building", plan.buildings["id"])]
-    for name, blockers in (("road", road_area(plan)), ("water", plan.water.union_all())):
+    for name, blockers in (("road", plan.carriageways), ("water", plan.water.union_all())):
         others.append((shapes, np.full(len(shapes), blockers), name, plan.buildings["id"]))
     for mine, theirs, what, ids in others:
         overlap = shapely.area(shapely.intersection(mine, theirs)) if len(mine) else np.zeros(0)
@@ -168,11 +185,8 @@ def road_polygons(roads: gpd.GeoDataFrame) -> np.ndarray:
     return shapely.buffer(roads.geometry.to_numpy(), roads["width_m"].to_numpy(np.float64) / 2)
 
 
-def road_area(plan: Plan, *, paths: bool = False) -> BaseGeometry:
-    """Ground under carriageways inside the site, and under foot and cycle ways if asked."""
-    areas = road_polygons(plan.roads)
-    if not paths:
-        areas = areas[plan.roads["kind"].to_numpy() != ROAD_KINDS[PATH]]
+def _ground_under(plan: Plan, rows: np.ndarray) -> BaseGeometry:
+    areas = plan.road_shapes[rows]
     return areas_of(shapely.intersection(union_of(areas), plan.site))
 
 
@@ -216,7 +230,7 @@ def shapes_of(plan: Plan) -> list[Shape]:
     shapes += [(patch, BIT[WATER], nan) for patch in plan.water.geometry.to_numpy()]
     shapes += [(patch, BIT[PAVED], nan) for patch in plan.paved.geometry.to_numpy()]
     on_path = plan.roads["kind"].to_numpy() == ROAD_KINDS[PATH]
-    areas = road_polygons(plan.roads)
+    areas = plan.road_shapes
     shapes += [(area, BIT[PAVED], nan) for area in areas[on_path]]
     shapes += [(area, BIT[ROAD], nan) for area in areas[~on_path]]
     shapes += canopy(plan)
@@ -267,19 +281,20 @@ def paint(
     shapes = list(shapes)
     plane = (frame.rows, frame.cols)
     index = _samples(_burn([shape for shape, _, _ in shapes], frame, subpixels), subpixels)
-    bits = np.array([ground, *(bits for _, bits, _ in shapes)], dtype=np.uint8)[index]
-    tops = np.array([np.nan, *(height for _, _, height in shapes)], dtype=np.float32)[index]
+    kinds = np.array([ground, *(bits for _, bits, _ in shapes)], dtype=np.uint8)
+    tops = np.array([np.nan, *(height for _, _, height in shapes)], dtype=np.float32)
+    bits = kinds[index]
 
     # Shares of the part of a pixel that has data.
-    counts = _counts(bits)  # (256, pixels)
-    seen = subpixels**2 - counts[0]
+    counts = np.stack([_count(bits == bit) for bit in BIT])  # (8, pixels)
+    seen = _count(bits > 0)
     known = seen * 2 >= subpixels**2
-    cover = np.where(known, counts[list(BIT)] / np.maximum(seen, 1), 0).astype(np.float32)
+    cover = np.where(known, counts / np.maximum(seen, 1), 0).astype(np.float32)
     allowed = np.where(known, np.bitwise_or.reduce(bits, axis=0), 0).astype(np.uint8)
 
     # One height a pixel: the roof's where there is one, else the crown's.
-    roof = _mean_where(tops, bits == BIT[BUILDING])
-    crown = _mean_where(tops, bits == BIT[TREE])
+    roof = _mean_of(tops, index, kinds == BIT[BUILDING])
+    crown = _mean_of(tops, index, kinds == BIT[TREE])
     height = np.where(np.isnan(roof), crown, roof)
     height_known = known & ~np.isnan(height)
     height = np.where(height_known, height, 0).astype(np.float32)
@@ -298,23 +313,26 @@ def _samples(index: np.ndarray, subpixels: int) -> np.ndarray:
     """A grid of samples with those of each pixel in one column, (subpixels², pixels)."""
     rows, cols = (size // subpixels for size in index.shape)
     blocks = index.reshape(rows, subpixels, cols, subpixels)
-    return blocks.transpose(1, 3, 0, 2).reshape(subpixels**2, rows * cols)
+    return blocks.transpose(1, 3, 0, 2).reshape(subpixels**2, rows * cols).astype(np.intp)
 
 
-def _counts(bits: np.ndarray) -> np.ndarray:
-    """How many samples of each pixel hold each byte, (256, pixels)."""
-    pixels = bits.shape[1]
-    found = np.zeros((256, pixels), dtype=np.int64)
-    for byte in np.unique(bits):
-        found[byte] = np.count_nonzero(bits == byte, axis=0)
-    return found
+def _count(mask: np.ndarray) -> np.ndarray:
+    """How many samples of each pixel are True, (pixels,)."""
+    # Bytes add up eight times as fast as bools.
+    return mask.view(np.uint8).sum(axis=0, dtype=np.uint16).astype(np.int64)
 
 
-def _mean_where(tops: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Mean of the heights that are known in some samples of each pixel, (pixels,); else NaN."""
-    sample, pixel = np.nonzero(where & ~np.isnan(tops))
-    count = np.bincount(pixel, minlength=tops.shape[1])
-    total = np.bincount(pixel, weights=tops[sample, pixel], minlength=tops.shape[1])
+def _mean_of(tops: np.ndarray, index: np.ndarray, shapes: np.ndarray) -> np.ndarray:
+    """Mean of the heights that some shapes have in the samples of each pixel, (pixels,); else NaN.
+
+    Args:
+        tops: Height of each shape; NaN: unknown.
+        index: Shape of each sample, (samples, pixels).
+        shapes: Which shapes count, bool.
+    """
+    some = shapes & ~np.isnan(tops)
+    count = _count(some[index])
+    total = np.where(some, tops, 0)[index].sum(axis=0, dtype=np.float64)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -323,17 +341,32 @@ def _burn(shapes: list[BaseGeometry], frame: Frame, subpixels: int) -> np.ndarra
     inked = [shape for shape in shapes if not shape.is_empty]
     if not inked:
         return np.zeros(size, dtype=np.int32)
-    flat = shapely.transform(np.array(inked, dtype=object), lambda xy: _to_cells(xy, frame))
-    cells = shapely.transform(flat, lambda xy: xy * subpixels + HAIR)
     numbers = [number for number, shape in enumerate(shapes, start=1) if not shape.is_empty]
+    outlines, at = _outlines(np.array(inked, dtype=object), frame, subpixels)
     return features.rasterize(
-        zip(cells, numbers, strict=True), out_shape=size, fill=0, dtype=np.int32
-    )
+        ((outline, numbers[n]) for outline, n in zip(outlines, at, strict=True)),
+        out_shape=size, fill=0, dtype=np.int32,
+    )  # fmt: skip
 
 
-def _to_cells(xy: np.ndarray, frame: Frame) -> np.ndarray:
+def _outlines(
+    shapes: np.ndarray, frame: Frame, subpixels: int
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """The polygons of shapes in samples of a grid, as GeoJSON, and whose each is.
+
+    All at once: point by point, as shapely's own mapping does it, took half the time of painting.
+    """
+    polygons, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, polygon_of = shapely.get_rings(polygons, return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
     row, col = frame.from_world(xy[:, 0], xy[:, 1])
-    return np.stack([col, row], axis=1)
+    points = (np.stack([col, row], axis=1) * subpixels + HAIR).tolist()
+    ends = np.searchsorted(ring_of, np.arange(len(rings) + 1)).tolist()
+    loops = [points[start:end] for start, end in pairwise(ends)]
+    ends = np.searchsorted(polygon_of, np.arange(len(polygons) + 1)).tolist()
+    return [
+        {"type": "Polygon", "coordinates": loops[start:end]} for start, end in pairwise(ends)
+    ], shape_of.tolist()
 
 
 def _outline(frame: Frame) -> BaseGeometry:

@@ -19,7 +19,6 @@ from fabricgen.carbon.regions import region as region_named
 from fabricgen.carbon.site import Site, make_site
 from fabricgen.carbon.soil import soil
 from fabricgen.carbon.storm import stormwater
-from fabricgen.carbon.suns import with_suns
 from fabricgen.carbon.surroundings import Sunlight, with_surroundings
 from fabricgen.carbon.travel import claim_notes, travel, travel_references
 from fabricgen.carbon.upkeep import upkeep
@@ -129,10 +128,8 @@ def count(
     site, remarks = make_site(layout, context=context, inside=inside, usual_height_m=usual_height_m)
     if measures is not None:
         site = replace(site, measures=measures)
-    if isinstance(sunlight, Sunlight):
+    if sunlight is not None:
         site = with_surroundings(site, place, sunlight)
-    elif sunlight is not None:
-        site = with_suns(site, place, sunlight)
     site = with_local_air(site, place, mix)
     entries: list[Entry] = []
     missing: list[str] = []

@@ -164,6 +164,7 @@ class Located:
     reason: str
 
 
+@lru_cache(maxsize=4096)  # of many plans most lie on the same sites
 def locate(lon: float, lat: float) -> Located:
     """The preset for a place on earth [degrees, WGS84].
 

@@ -93,15 +93,21 @@ class _Search:
     drop: Sequence[float]
     floor: float
 
-    def values(self, field: Tensor, eye: Tensor | None) -> Iterator[Tensor]:
-        """The value of every step, each (B, H, W); an eye on the ground is None."""
+    def values(
+        self, field: Tensor, eye: Tensor | None, *, into: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """The value of every step, each (B, H, W); an eye on the ground is None.
+
+        With `into` each value is written over the last one there, which needs no graph and a
+        third less time.
+        """
         # Numbers as tensors: each Python number would be made one, and cast, in every step.
         pers, drops = (field.new_tensor(numbers).unbind() for numbers in (self.per, self.drop))
         level, straight = not any(self.drop), all(per == 1 for per in self.per)
         for there, per, drop in zip(_shifted(field, self.march), pers, drops, strict=True):
-            value = there if eye is None else there - eye
-            value = value if straight else value * per
-            yield value if level else value - drop
+            value = there if eye is None else torch.sub(there, eye, out=into)
+            value = value if straight else torch.mul(value, per, out=into)
+            yield value if level else torch.sub(value, drop, out=into)
 
     def largest(self, field: Tensor, eye: Tensor | None) -> Tensor:
         """The true maximum, (B, H, W)."""
@@ -113,7 +119,7 @@ class _Search:
             found: Tensor = _Largest.apply(field, eye, self)
             return found
         best = torch.full_like(field, self.floor)
-        for value in self.values(field, eye):
+        for value in self.values(field, eye, into=torch.empty_like(field)):
             torch.maximum(best, value, out=best)
         return best
 
@@ -128,8 +134,9 @@ class _Largest(torch.autograd.Function):
     def forward(ctx: Any, field: Tensor, eye: Tensor | None, search: _Search) -> Tensor:
         best = torch.full_like(field, search.floor)
         winner = torch.zeros_like(field)  # counts from 1; 0 where nothing is above the floor
+        values = search.values(field, eye, into=torch.empty_like(field))
         larger = torch.empty_like(field)  # 0 or 1: masks of numbers are much faster than of bools
-        for number, value in enumerate(search.values(field, eye), start=1):
+        for number, value in enumerate(values, start=1):
             torch.gt(value, best, out=larger)
             torch.maximum(winner, larger.mul_(number), out=winner)
             torch.maximum(best, value, out=best)
@@ -151,9 +158,10 @@ class _Largest(torch.autograd.Function):
         return of_field.view_as(slope), of_eye, None
 
 
-def quick_shadow_height_m(
-    height_m: Tensor, pixel_m: float, *, azimuth_deg: float, altitude_deg: float
-) -> Tensor:
+Ray = tuple[float, float]  # azimuth, clockwise from the image's up, and altitude [degrees]
+
+
+def quick_shadow_height_m(height_m: Tensor, pixel_m: float, rays: Sequence[Ray]) -> Tensor:
     """As `shadow_height_m`, of all that stands within 32 pixels, in five steps; for the loop.
 
     What shades within k steps, seen k steps further on, shades within 2 k: steps double, and every
@@ -162,15 +170,46 @@ def quick_shadow_height_m(
     Args:
         height_m: What casts shade, (B, H, W).
         pixel_m: Edge of a pixel.
-        azimuth_deg: Of the sun, clockwise from the image's up.
-        altitude_deg: Of the sun, above 0.
+        rays: Where the sun stands, above 0: one for all items, or one for each.
     """
-    if altitude_deg >= ZENITH_DEG:
-        return torch.full_like(height_m, NEVER_M)
-    rise = pixel_m * math.tan(math.radians(altitude_deg))
-    march = _march(height_m, azimuth_deg, DOUBLING_STEPS)
-    found: Tensor = _Doubling.apply(height_m, [(step, step.distance_px * rise) for step in march])
+    marches = [_drops(ray_of, pixel_m) for ray_of in rays]
+    if len(marches) > 1:
+        return _doubled_each(height_m, marches)
+    rows, cols = height_m.shape[-2:]
+    march = [one for one in marches[0] if abs(one[0].rows) < rows and abs(one[0].cols) < cols]
+    found: Tensor = _Doubling.apply(height_m, march)
     return found
+
+
+def _drops(of: Ray, pixel_m: float) -> list[tuple[Step, float]]:
+    """Doubling steps toward a sun, and how far the ray rises over each [m]; none from above."""
+    azimuth_deg, altitude_deg = of
+    if altitude_deg >= ZENITH_DEG:
+        return []
+    rise = pixel_m * math.tan(math.radians(altitude_deg))
+    return [(step, step.distance_px * rise) for step in ray(azimuth_deg, DOUBLING_STEPS)]
+
+
+def _doubled_each(height_m: Tensor, marches: Sequence[Sequence[tuple[Step, float]]]) -> Tensor:
+    """The largest of height less drop, each item along a ray of its own, (B, H, W)."""
+    rows, cols = height_m.shape[-2:]
+    reach = DOUBLING_STEPS[-1]
+    wide = cols + 2 * reach
+    down, right = (torch.arange(size, device=height_m.device) + reach for size in (rows, cols))
+    own = (down[:, None] * wide + right).flatten()  # of each pixel on a canvas with a margin
+
+    def ahead(field: Tensor, number: int) -> Tensor:
+        steps = [march[number] if march else (Step(0, 0, 0.0), -NEVER_M) for march in marches]
+        jumps = own.new_tensor([step.rows * wide + step.cols for step, _ in steps])
+        drops = field.new_tensor([drop for _, drop in steps])[:, None, None]
+        canvas = torch.nn.functional.pad(field, (reach,) * 4, value=NEVER_M).flatten(1)
+        seen = canvas.gather(1, own + jumps[:, None]).view_as(field)
+        return (seen - drops).clamp(min=NEVER_M)
+
+    shade = ahead(height_m, 0)
+    for number in range(len(DOUBLING_STEPS)):
+        shade = torch.maximum(shade, ahead(shade, number))
+    return shade
 
 
 Stretch = tuple[slice, slice, slice]

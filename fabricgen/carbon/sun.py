@@ -7,6 +7,7 @@ Young (1989): textbook forms, good to a few per cent, enough to weight hours aga
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fabricgen.errors import SettingsError
 
@@ -57,6 +58,7 @@ def beam_w_per_m2(altitude_deg: float) -> float:
     return SOLAR_CONSTANT_W_PER_M2 * 0.7 ** (air**0.678)
 
 
+@lru_cache(maxsize=1024)  # of many plans most lie on the same sites
 def season_suns(latitude_deg: float, season: str, *, every_h: float = 2.0) -> tuple[Sun, ...]:
     """The suns of a season: its solstice, and the equinox at half weight.
 

@@ -7,7 +7,7 @@ where gradients are to show the way. On tiles of real cities it sees 0.06 too mu
 walls, in both seasons, and 0.02 too much of the sky over crowns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +18,8 @@ from fabricgen.carbon.measures import Exposure
 from fabricgen.carbon.place import Place, Reader
 from fabricgen.carbon.shading import EYE_M, obstruction_m, sky_view_factor
 from fabricgen.carbon.site import Site
-from fabricgen.carbon.walls import shading_factors
+from fabricgen.carbon.walls import Shading, shading_factors
+from fabricgen.errors import SettingsError
 from fabricgen.surfaces import BUILDING, TREE
 
 # Of the sky. Doubling steps would jump over slabs; these find what is 12 m deep within 30 m.
@@ -43,13 +44,13 @@ class Sunlight:
     quick: bool = False
 
 
-def with_surroundings(site: Site, place: Place, how: Sunlight) -> Site:
+def with_surroundings(site: Site, place: Place, suns: Sunlight | Sequence[Sunlight]) -> Site:
     """The site with the sun on its walls and the sky over it filled in.
 
     Args:
-        site: Of any kind.
+        site: Of B items.
         place: Gives the latitude where none is known, the height and the shade of trees.
-        how: Where the site lies, and how careful to be.
+        suns: Where the site lies, and how careful to be: one for all items, or B of them.
 
     Returns:
         A site whose `exposure` holds both shares of sun beside what it held, and whose `sky_view`
@@ -57,74 +58,66 @@ def with_surroundings(site: Site, place: Place, how: Sunlight) -> Site:
         rates of growth already.
 
     Raises:
-        SettingsError: The latitude is out of range.
+        SettingsError: There are not as many suns as items, some are quick and some are not, or a
+            latitude is out of range.
     """
+    count = len(site.pixel_area_m2)
+    each = [suns] * count if isinstance(suns, Sunlight) else list(suns)
+    if len(each) != count:
+        raise SettingsError(f"{len(each)} suns for {count} layouts", "give one for each")
+    if len({one.quick for one in each}) != 1:
+        raise SettingsError("some suns are quick and some are not", "give suns of one kind")
     read = Reader(place)
-    crown_m = _crown_m(read)
-    view = _View(
-        pixel_m=site.design.pixel_m * (2 if how.quick else 1),
-        latitude_deg=float(read("latitude")[0]) if how.latitude_deg is None else how.latitude_deg,
-        how=how,
-        passes=(read("shade.tree.leaf_on")[0], read("shade.tree.leaf_off")[0]),
-        eye_m=crown_m / 2,
-    )
-    seen = [view.of(fields) for part in site.parts for fields in _split(part, crown_m, how)]
-    summer, winter, sky = (torch.cat(found) for found in zip(*seen, strict=True))
-    if how.quick:
+    quick, pixel_m = each[0].quick, site.design.pixel_m * (2 if each[0].quick else 1)
+    eye_m = _crown_m(read) / 2
+    chunks = [one for part in site.parts for one in _split(part, 2 * eye_m, quick=quick)]
+    sky = torch.cat([_sky(building, pixel_m, eye_m, quick=quick) for building, *_ in chunks])
+    if quick:
         rows, cols = site.design.height_m.shape[-2:]
         sky = _doubled(sky)[:, :rows, :cols]
+    lit = _lit(chunks, each, pixel_m=pixel_m, read=read)
     exposure = replace(
-        site.exposure or Exposure(), summer_sun_share=summer, winter_sun_share=winter
+        site.exposure or Exposure(), summer_sun_share=lit.cooling, winter_sun_share=lit.heating
     )
     return replace(site, exposure=exposure, sky_view=sky)
 
 
-@dataclass(frozen=True, eq=False)
-class _View:
-    """How sun and sky are read off heights.
+def _sky(building_m: Tensor, pixel_m: float, eye_m: float, *, quick: bool) -> Tensor:
+    """Sky among buildings as seen from the middle of a crown, (B, H, W)."""
+    return sky_view_factor(
+        building_m,
+        pixel_m,
+        eye_m=eye_m,
+        directions=QUICK_DIRECTIONS if quick else 16,
+        steps=QUICK_STEPS if quick else None,
+    )
 
-    Attributes:
-        pixel_m: Edge of a pixel.
-        latitude_deg: North positive.
-        how: As asked.
-        passes: Light through crowns in the seasons of cooling and of heating.
-        eye_m: From where sky is seen.
-    """
 
-    pixel_m: float
-    latitude_deg: float
-    how: Sunlight
-    passes: tuple[Tensor, Tensor]
-    eye_m: float
-
-    def of(self, fields: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """Sun on walls in both seasons, (B,), and sky, (B, H, W).
-
-        Args:
-            fields: Heights of buildings and of crowns, and what counts, (B, H, W) each.
-        """
-        building, canopy, counts = fields
-        quick = self.how.quick
-        sun = shading_factors(
+def _lit(
+    chunks: Sequence[tuple[Tensor, ...]], suns: Sequence[Sunlight], *, pixel_m: float, read: Reader
+) -> Shading:
+    """Sun on the walls of each item, (B,)."""
+    usual = float(read("latitude")[0])
+    found, first = [], 0
+    for building, canopy, counts in chunks:
+        here = suns[first : first + len(building)]
+        first += len(here)
+        places = here[:1] if len(set(here)) == 1 else here
+        one = shading_factors(
             building,
             canopy,
-            self.pixel_m,
-            latitude_deg=self.latitude_deg,
-            north_deg=self.how.north_deg,
-            passes=self.passes,
+            pixel_m,
+            latitude_deg=[usual if p.latitude_deg is None else p.latitude_deg for p in places],
+            north_deg=[place.north_deg for place in places],
+            passes=(read("shade.tree.leaf_on")[0], read("shade.tree.leaf_off")[0]),
             counts=counts,
-            every_h=QUICK_HOURS if quick else 2.0,
-            quick=quick,
+            every_h=QUICK_HOURS if here[0].quick else 2.0,
+            quick=here[0].quick,
         )
-        directions = QUICK_DIRECTIONS if quick else 16
-        sky = sky_view_factor(
-            building,
-            self.pixel_m,
-            eye_m=self.eye_m,
-            directions=directions,
-            steps=QUICK_STEPS if quick else None,
-        )
-        return sun.cooling, sun.heating, sky
+        found.append(one)
+    return Shading(
+        torch.cat([one.cooling for one in found]), torch.cat([one.heating for one in found])
+    )
 
 
 def sky_over_ground(site: Site, place: Place) -> Tensor:
@@ -140,12 +133,12 @@ def sky_over_ground(site: Site, place: Place) -> Tensor:
     return sky_view_factor(around, site.design.pixel_m, eye_m=building.clamp(min=EYE_M))
 
 
-def _split(site: Site, crown_m: float, how: Sunlight) -> Iterator[tuple[Tensor, ...]]:
+def _split(site: Site, crown_m: float, *, quick: bool) -> Iterator[tuple[Tensor, ...]]:
     """Heights of buildings and crowns and what counts, a few items at a time, (b, H, W) each."""
     building, canopy = _heights(site, crown_m)
     counts = (site.plane_m2 > 0).to(building).expand_as(building)
     fields: tuple[Tensor, ...] = (building, canopy, counts)
-    if how.quick:
+    if quick:
         fields = tuple(_halved(field) for field in fields)
     step = max(1, PIXELS_PER_CHUNK // fields[0][0].numel())
     yield from zip(*(field.split(step) for field in fields), strict=True)

@@ -8,13 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fabricgen.carbon.shading import quick_shadow_height_m, shadow_height_m
+from fabricgen.carbon.shading import Ray, quick_shadow_height_m, shadow_height_m
 from fabricgen.carbon.sun import Sun, season_suns
 
 LIT_SOFTNESS_M = 0.5  # how sharp a shadow's edge is on a wall; tau of equation 7.4
@@ -41,9 +42,9 @@ def shading_factors(  # noqa: PLR0913
     canopy_m: Tensor,
     pixel_m: float,
     *,
-    latitude_deg: float,
+    latitude_deg: float | Sequence[float],
     passes: tuple[float | Tensor, float | Tensor],
-    north_deg: float = 0.0,
+    north_deg: float | Sequence[float] = 0.0,
     counts: Tensor | None = None,
     steps: Sequence[int] | None = None,
     sharpness: float | None = None,
@@ -60,10 +61,10 @@ def shading_factors(  # noqa: PLR0913
         building_m: Building share times height, (B, H, W).
         canopy_m: Tree share times crown height, (B, H, W).
         pixel_m: Edge of a pixel.
-        latitude_deg: North positive.
+        latitude_deg: North positive; one for all items, or one for each.
         passes: Share of the beam that crowns let through in the season of cooling and of heating;
             factors `shade.tree.leaf_on` and `shade.tree.leaf_off`.
-        north_deg: Bearing of the image's up, clockwise from north.
+        north_deg: Bearing of the image's up, clockwise from north; as many as latitudes.
         counts: 1 where a wall's foot counts, (B, H, W) or (1, H, W); None for everywhere.
         steps: As in `shadow_height_m`.
         sharpness: As in `shadow_height_m`.
@@ -76,17 +77,22 @@ def shading_factors(  # noqa: PLR0913
     Raises:
         SettingsError: Latitude or step is out of range.
     """
-    walls = _Walls(building_m, canopy_m, pixel_m, north_deg, counts, steps, sharpness, quick)
-    return Shading(*(
-        walls.lit_share(season_suns(latitude_deg, season, every_h=every_h), through)
-        for season, through in zip(("cooling", "heating"), passes, strict=True)
-    ))  # fmt: skip
+    latitudes, norths = (
+        tuple(one) if isinstance(one, Sequence) else (one,) for one in (latitude_deg, north_deg)
+    )
+    walls = _Walls(building_m, canopy_m, pixel_m, norths, counts, steps, sharpness, quick)
+    found = []
+    for season, through in zip(("cooling", "heating"), passes, strict=True):
+        suns = [season_suns(latitude, season, every_h=every_h) for latitude in latitudes]
+        found.append(walls.lit_share(list(zip_longest(*suns, fillvalue=NO_SUN)), through))
+    return Shading(*found)
 
 
 # Sides of a pixel that a wall may stand on: its outward direction (columns, rows up).
 Side = tuple[int, int]
 SIDES: tuple[Side, ...] = ((1, 0), (-1, 0), (0, 1), (0, -1))
 LEAST_FACING = 1e-9  # a sun along the wall brings nothing
+NO_SUN = Sun(0.0, 45.0, 0.0)  # of a place whose day is shorter than that of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,67 +100,72 @@ class _Walls:
     building_m: Tensor
     canopy_m: Tensor
     pixel_m: float
-    north_deg: float
+    norths_deg: tuple[float, ...]
     counts: Tensor | None
     steps: Sequence[int] | None
     sharpness: float | None
     quick: bool
-    known: dict[tuple[float, float], tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
+    known: dict[tuple[Ray, ...], tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
-    def lit_share(self, suns: Sequence[Sun], passes: float | Tensor) -> Tensor:
-        """Beam that reaches walls over the beam on them without anything around, (B,)."""
+    def lit_share(self, hours: Sequence[Sequence[Sun]], passes: float | Tensor) -> Tensor:
+        """Beam that reaches walls over the beam on them without anything around, (B,).
+
+        Args:
+            hours: Of each hour the suns of all items: one, or B.
+            passes: Share of the beam that crowns let through.
+        """
         lit = self.building_m.new_zeros(self.building_m.shape[0])
         free = torch.zeros_like(lit)
-        for sun in suns:
-            through, seen, unshaded = self._under(sun)
-            lit = lit + sun.weight * (passes * through + (1 - passes) * seen)
-            free = free + sun.weight * unshaded
+        for suns in hours:
+            through, seen, unshaded = self._under(suns)
+            weight = lit.new_tensor([sun.weight for sun in suns])
+            lit = lit + weight * (passes * through + (1 - passes) * seen)
+            free = free + weight * unshaded
         known = free > 0
         return torch.where(known, lit / torch.where(known, free, torch.ones_like(free)), 1.0)
 
-    def _under(self, sun: Sun) -> tuple[Tensor, Tensor, Tensor]:
-        """Walls that one sun reaches past buildings, past crowns too, and if nothing stood around.
+    def _under(self, suns: Sequence[Sun]) -> tuple[Tensor, Tensor, Tensor]:
+        """Walls that the suns reach past buildings, past crowns too, and if nothing stood around.
 
-        As far as they face it, each (B,) [m]. Both seasons have the suns of the equinox.
+        As far as they face them, each (B,) [m]. Both seasons have the suns of the equinox.
         """
-        at = sun.azimuth_deg, sun.altitude_deg
-        if at in self.known:
-            return self.known[at]
-        shades = [self._shade(height_m, sun) for height_m in (self.building_m, self.highest_m)]
-        turn = math.radians(sun.azimuth_deg - self.north_deg)
-        level = math.cos(math.radians(sun.altitude_deg))
-        facing = {
-            side: level * (side[0] * math.sin(turn) + side[1] * math.cos(turn)) for side in SIDES
-        }
-        weights = {side: weight for side, weight in facing.items() if weight > LEAST_FACING}
+        rays = tuple(
+            (sun.azimuth_deg - north_deg, sun.altitude_deg)
+            for sun, north_deg in zip(suns, self.norths_deg, strict=True)
+        )
+        if rays in self.known:
+            return self.known[rays]
+        shades = [self._shade(height_m, rays) for height_m in (self.building_m, self.highest_m)]
+        weights = {side: [_facing(ray, side) for ray in rays] for side in SIDES}
+        weights = {side: each for side, each in weights.items() if max(each) > LEAST_FACING}
         free = self.building_m.new_zeros(self.building_m.shape[0])
-        for side, weight in weights.items():
-            free = free + weight * self.bare_m[side]
+        for side, each in weights.items():
+            free = free + free.new_tensor(each) * self.bare_m[side]
         through, seen = (self._above(shade, weights) for shade in shades)
-        self.known[at] = through, seen, free
-        return self.known[at]
+        self.known[rays] = through, seen, free
+        return self.known[rays]
 
-    def _shade(self, height_m: Tensor, sun: Sun) -> Tensor:
-        azimuth_deg = sun.azimuth_deg - self.north_deg
+    def _shade(self, height_m: Tensor, rays: Sequence[Ray]) -> Tensor:
         if self.quick:
-            return quick_shadow_height_m(
-                height_m, self.pixel_m, azimuth_deg=azimuth_deg, altitude_deg=sun.altitude_deg
+            return quick_shadow_height_m(height_m, self.pixel_m, rays)
+        items = [height_m] if len(rays) == 1 else height_m.split(1)
+        return torch.cat([
+            shadow_height_m(
+                item, self.pixel_m, azimuth_deg=azimuth_deg, altitude_deg=altitude_deg,
+                steps=self.steps, sharpness=self.sharpness,
             )
-        return shadow_height_m(
-            height_m, self.pixel_m, azimuth_deg=azimuth_deg, altitude_deg=sun.altitude_deg,
-            steps=self.steps, sharpness=self.sharpness,
-        )  # fmt: skip
+            for item, (azimuth_deg, altitude_deg) in zip(items, rays, strict=True)
+        ])  # fmt: skip
 
-    def _above(self, shade_m: Tensor, weights: Mapping[Side, float]) -> Tensor:
+    def _above(self, shade_m: Tensor, weights: Mapping[Side, Sequence[float]]) -> Tensor:
         """Weighted length of walls above a shadow whose edge is half a meter soft, (B,) [m].
 
         As the integral of equation 7.4 over the wall's height, with an algebraic edge instead of a
         logistic one (a tenth of the time): exactly 0 without a wall, all of it far above shadow.
         """
         tops = [self.tops_m[side] for side in weights]
-        found: Tensor = _Above.apply(
-            shade_m, self.counts, list(weights.values()), self.building_m, *tops
-        )
+        each = [shade_m.new_tensor(one)[:, None, None] for one in weights.values()]
+        found: Tensor = _Above.apply(shade_m, self.counts, each, self.building_m, *tops)
         return found
 
     @cached_property
@@ -183,6 +194,12 @@ class _Walls:
         return found
 
 
+def _facing(ray: Ray, side: Side) -> float:
+    """Cosine between a ray and what stands upright on a side's wall; 0 from behind."""
+    turn, level = math.radians(ray[0]), math.cos(math.radians(ray[1]))
+    return max(0.0, level * (side[0] * math.sin(turn) + side[1] * math.cos(turn)))
+
+
 def _counted(field: Tensor, counts: Tensor | None) -> Tensor:
     """Sum over what counts, (B,)."""
     return (field if counts is None else field * counts).sum(dim=(1, 2))
@@ -200,7 +217,7 @@ class _Above(torch.autograd.Function):
         ctx: Any,
         shade_m: Tensor,
         counts: Tensor | None,
-        weights: Sequence[float],
+        weights: Sequence[Tensor],
         foot_m: Tensor,
         *tops_m: Tensor,
     ) -> Tensor:
@@ -210,7 +227,7 @@ class _Above(torch.autograd.Function):
         for top_m, weight in zip((foot_m, *tops_m), (-sum(weights), *weights), strict=True):
             above = top_m - shade_m
             above += _edge(above).sqrt_()
-            length.add_(above, alpha=weight / 2)
+            length.addcmul_(above, weight, value=0.5)
         return _counted(length, counts)
 
     @staticmethod

@@ -303,11 +303,12 @@ def frame_of(plan: Plan, *, pixel_m: float = PIXEL_M) -> Frame:
 
 def with_storeys(plan: Plan) -> Plan:
     """Heights from the floors where a plan gives those alone."""
-    table = plan.buildings
-    if not (table["height_m"].isna() & table["floors"].notna()).any():
+    heights, floors = (plan.buildings[name].to_numpy() for name in ("height_m", "floors"))
+    open_ = np.isnan(heights) & ~np.isnan(floors)
+    if not open_.any():
         return plan
-    filled = table["height_m"].fillna(table["floors"] * STOREY_M)
-    return replace(plan, buildings=table.assign(height_m=filled))
+    filled = np.where(open_, floors * STOREY_M, heights)
+    return replace(plan, buildings=plan.buildings.assign(height_m=filled))
 
 
 def read_before(path: Path) -> Plan | Raster:

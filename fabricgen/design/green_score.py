@@ -12,6 +12,7 @@ from fabricgen.carbon.shading import sky_view_factor
 from fabricgen.carbon.storm import SOIL_GROUP
 from fabricgen.carbon.surroundings import QUICK_DIRECTIONS, QUICK_STEPS
 from fabricgen.carbon.water import runoff_mm
+from fabricgen.form.fields import ground_cover
 from fabricgen.form.green_groups import green_space
 from fabricgen.form.greening import (
     LEAF_AREA_FACTORS,
@@ -69,6 +70,7 @@ def green_of_layouts(
     weights = {name: read(row)[0] for name, row in UGF_FACTORS.items()}
     leaves = {name: read(row)[0] for name, row in LEAF_AREA_FACTORS.items()}
     homes_m2 = preset.use_mix.get("residential", 0.0) * ledger.gross_floor_area_m2
+    ground = ground_cover(cover, layout.pixel_m)
     sky = sky_view_factor(
         cover[:, BUILDING] * layout.height_m,
         layout.pixel_m,
@@ -83,10 +85,16 @@ def green_of_layouts(
             mortality_kgco2e_per_year=_mortality(ledger),
         ),
         "urban_greening_factor": urban_greening_factor(layout, inside, weights=weights),
-        "runoff_50mm_share": runoff_coefficient(layout, inside, coefficients=_runoff_shares(read)),
+        "runoff_50mm_share": runoff_coefficient(
+            layout, inside, coefficients=_runoff_shares(read), ground=ground
+        ),
         **open_sky(layout, inside, sky_view_share=sky),
         **green_space(
-            layout, inside, residents=homes_m2 / read("living_space")[0], leaf_area_index=leaves
+            layout,
+            inside,
+            residents=homes_m2 / read("living_space")[0],
+            leaf_area_index=leaves,
+            ground=ground,
         ),
     }
 

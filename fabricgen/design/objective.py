@@ -24,6 +24,7 @@ from fabricgen.layout import Layout
 TYPICAL_KGCO2E_PER_M2_YEAR = 10.0  # a difference of this much per floor area counts as 1
 TREE_HEIGHT_M = 8.0  # of a mature street tree; carbon-model section 1
 MISS = 50.0  # of a squared relative miss: a tenth missed counts as half the difference above
+FREE = (0.0, 0.15)  # misses of far and coverage that closing the drawn plan takes away
 DARK = 20.0  # a tenth of the floor area too dark counts as twice of it
 LEAST_CORE_SHARE = 0.15  # of the floor area, that may be dark also among slender houses
 COMMON_FLOORS = 3.0  # of a box whose floors nobody knows
@@ -68,7 +69,8 @@ def energy_of(
         form = of_layout(layout, inside)
         got = torch.stack([form["far"], form["site_coverage"]], dim=1)  # (B, 2)
         aim = torch.where(targets.isnan(), got.detach(), targets)
-        miss = ((got - aim) / aim.clamp(min=1e-3)).square().sum(dim=1)
+        off = ((got - aim) / aim.clamp(min=1e-3)).abs()
+        miss = (off - off.new_tensor(FREE)).clamp(min=0).square().sum(dim=1)
         dark = (core_share(layout, inside) - core_limit).clamp(min=0)
         total = MISS * miss + DARK * dark
         if carbon_weight:

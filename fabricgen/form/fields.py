@@ -4,6 +4,7 @@ All are differentiable and batched. Indicators and carbon accounts both stand on
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -254,11 +255,11 @@ class _Blur(torch.autograd.Function):
         lines = planes.reshape(-1, cols)
         across = torch.empty_like(lines)
         for part, near in _blocks(cols, sigma_px):
-            across[:, part] = lines[:, near] @ _gaussian_matrix(near, part, sigma_px, planes)
+            across[:, part] = lines[:, near] @ _weights(near, part, sigma_px, planes)
         across = across.view(-1, rows, cols)
         down = torch.empty_like(across)
         for part, near in _blocks(rows, sigma_px):
-            down[:, part] = _gaussian_matrix(part, near, sigma_px, planes) @ across[:, near]
+            down[:, part] = _weights(part, near, sigma_px, planes) @ across[:, near]
         return down.view(planes.shape)
 
     @staticmethod
@@ -276,12 +277,19 @@ def _blocks(size: int, sigma_px: float) -> list[tuple[slice, slice]]:
     ]
 
 
-def _gaussian_matrix(to: slice, of: slice, sigma_px: float, like: Tensor) -> Tensor:
+def _weights(to: slice, of: slice, sigma_px: float, like: Tensor) -> Tensor:
     """Weight of each pixel of one part of a line on each of another."""
-    rows, cols = (
-        torch.arange(part.start, part.stop, dtype=like.dtype, device=like.device)
-        for part in (to, of)
-    )
+    with torch.inference_mode(False):  # what is kept must serve gradients as well
+        shift, sizes = of.start - to.start, (to.stop - to.start, of.stop - of.start)
+        return _gaussian_matrix(*sizes, shift, sigma_px, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _gaussian_matrix(  # noqa: PLR0913
+    height: int, width: int, shift: int, sigma_px: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    rows, cols = (torch.arange(size, dtype=dtype, device=device) for size in (height, width))
+    cols = cols + shift
     weight = torch.exp(-0.5 * ((rows[:, None] - cols[None, :]) / sigma_px) ** 2)
     # Smaller weights change nothing, but breed denormal numbers, which are 50 times slower.
     weight = torch.where(weight < LEAST_WEIGHT, torch.zeros_like(weight), weight)

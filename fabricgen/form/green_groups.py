@@ -20,7 +20,7 @@ from fabricgen.form.greening import (
     near_share,
 )
 from fabricgen.form.indicators import MIN_AREA_M2, floors_of, surface_areas
-from fabricgen.form.landscape import class_metrics, connectance_share, patch_metrics
+from fabricgen.form.landscape import class_metrics, connectance_shares, patch_metrics
 from fabricgen.form.patches import Patches, cut
 from fabricgen.layout import Layout, harden
 from fabricgen.surfaces import BUILDING, GRASS, GREEN, PAVED, SHRUB, TREE, WATER
@@ -63,6 +63,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 OTHER_GROUND, GREEN_GROUND = 1, 2  # categories of the patches; 0 lies outside
 PARK_M2 = 5000.0  # the least green space that a walk leads to; carbon-model 14.3
 WALK_M = 300.0
+NEAR_M = (50, 100)
 SQUARE_SHAPE = 0.25  # makes the shape index of a square 1
 SIZES = (
     "largest_patch_share",
@@ -87,6 +88,7 @@ def green_space(
     *,
     residents: Tensor | None = None,
     leaf_area_index: Mapping[str, Tensor | float] | None = None,
+    ground: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every measure of `GROUPS`, in their order.
 
@@ -97,13 +99,14 @@ def green_space(
         residents: People who live on the site, (B,); without them there is no area per person.
         leaf_area_index: m² of leaves per m² of tree, shrub, grass, as for `green_plot_ratio`;
             without it there is no green plot ratio.
+        ground: `ground_cover` of the layouts, where it is known already.
 
     Returns:
         Tensors (B,). Shares are 0…1. A measure without meaning is NaN: the distance between
         patches where there is one, green per person where nobody lives. One whose input was not
         given is left out.
     """
-    values = green_cover(layout, inside) | green_patches(layout, inside)
+    values = green_cover(layout, inside, ground=ground) | green_patches(layout, inside)
     area_m2, _ = surface_areas(layout, inside)
     if residents is not None:
         green_m2 = area_m2[:, list(GREEN)].sum(dim=1)
@@ -116,7 +119,9 @@ def green_space(
     return {key: values[key] for keys in GROUPS.values() for key in keys if key in values}
 
 
-def green_cover(layout: Layout, inside: Tensor) -> dict[str, Tensor]:
+def green_cover(
+    layout: Layout, inside: Tensor, *, ground: Tensor | None = None
+) -> dict[str, Tensor]:
     """The differentiable measures, tensors (B,); a share of nothing is zero.
 
     Outlines are by lines in four directions (carbon-model equations 1.7 and 1.9) and count only
@@ -125,14 +130,17 @@ def green_cover(layout: Layout, inside: Tensor) -> dict[str, Tensor]:
     Args:
         layout: B layouts.
         inside: The site, (B, H, W) bool.
+        ground: `ground_cover` of the layouts, where it is known already.
     """
     area_m2, site_m2 = surface_areas(layout, inside)
+    if ground is None:
+        ground = ground_cover(layout.cover, layout.pixel_m)
     green = layout.cover[:, list(GREEN)].sum(dim=1)  # (B, H, W)
     green_m2 = area_m2[:, list(GREEN)].sum(dim=1)
     some_green_m2 = green_m2.clamp(min=MIN_AREA_M2)
     edge_m = _outline_m(green, layout.pixel_m, inside)
     paved = layout.cover[:, PAVED]
-    paths = ground_cover(layout.cover, layout.pixel_m)[:, PAVED]  # under crowns too
+    paths = ground[:, PAVED]  # under crowns too
     amid = near_share(green[:, None], inside, MIX_SIGMA_M / layout.pixel_m)[:, 0] * inside
     return {
         "green_ratio": green_m2 / site_m2,
@@ -183,11 +191,9 @@ def _patches_of(hard: Layout, n: int, inside: np.ndarray) -> dict[str, float]:
     green = hard.cover[n, list(GREEN)].sum(dim=0).cpu().numpy() > 0
     kinds = np.where(green, GREEN_GROUND, OTHER_GROUND)
     patches = cut(np.where(inside, kinds, 0), pixel_m=hard.pixel_m)
-    near = {
-        f"connected_{m}m_share": connectance_share(patches, GREEN_GROUND, distance_m=m)
-        for m in (50, 100)
-    }
-    parks = cut(kinds, pixel_m=hard.pixel_m)
+    shares = connectance_shares(patches, GREEN_GROUND, distances_m=NEAR_M)
+    near = {f"connected_{m}m_share": share for m, share in zip(NEAR_M, shares, strict=True)}
+    parks = cut(np.where(green, GREEN_GROUND, 0), pixel_m=hard.pixel_m)
     return _sizes(patches) | near | {"within_300m_of_green_share": _served(hard, n, inside, parks)}
 
 

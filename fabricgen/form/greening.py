@@ -144,7 +144,11 @@ def green_plot_ratio(
 
 
 def runoff_coefficient(
-    layout: Layout, inside: Tensor, *, coefficients: Mapping[str, Tensor | float]
+    layout: Layout,
+    inside: Tensor,
+    *,
+    coefficients: Mapping[str, Tensor | float],
+    ground: Tensor | None = None,
 ) -> Tensor:
     """Share of the rain that runs off the site, (B,), 0…1: Σ ground area × coefficient / area.
 
@@ -156,6 +160,7 @@ def runoff_coefficient(
         layout: B layouts.
         inside: The site, (B, H, W) bool.
         coefficients: Share of the rain that runs off each of the eight surfaces.
+        ground: `ground_cover` of the layouts, where it is known already.
 
     Raises:
         SettingsError: A surface without a coefficient, or a name that is no surface.
@@ -163,8 +168,9 @@ def runoff_coefficient(
     missing = [name for name in SURFACES if name not in coefficients]
     if missing:
         raise SettingsError(f"coefficients: none for {', '.join(missing)}", "give all eight")
-    ground = replace(layout, cover=ground_cover(layout.cover, layout.pixel_m))
-    return weighted_cover(ground, inside, weights=coefficients)
+    if ground is None:
+        ground = ground_cover(layout.cover, layout.pixel_m)
+    return weighted_cover(replace(layout, cover=ground), inside, weights=coefficients)
 
 
 def open_sky(layout: Layout, inside: Tensor, *, sky_view_share: Tensor) -> dict[str, Tensor]:

@@ -89,7 +89,7 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     import numpy as np
     import shapely
 
-    from fabricgen.plan import areas_of, canopy, road_area, union_of
+    from fabricgen.plan import areas_of, canopy, union_of
 
     site_m2 = plan.site.area
     footprint_m2 = plan.buildings.geometry.area.to_numpy()
@@ -101,10 +101,9 @@ def of_plan(plan: "Plan") -> dict[str, float]:
     crowns = areas_of(shapely.intersection(crowns, plan.site))
     patches = plan.green.geometry.to_numpy()[plan.green["kind"].to_numpy() != "tree"]
     low = union_of(patches)
-    carriageways = road_area(plan)
-    roads = shapely.difference(carriageways, crowns)
-    paved = shapely.union_all([plan.paved.union_all(), road_area(plan, paths=True)])
-    paved = shapely.difference(paved, shapely.union_all([crowns, carriageways]))
+    roads = shapely.difference(plan.carriageways, crowns)
+    paved = shapely.union_all([plan.paved.union_all(), plan.ways])
+    paved = shapely.difference(paved, shapely.union_all([crowns, plan.carriageways]))
     floor_m2 = float((footprint_m2 * floors).sum())
     volume_m3 = float((footprint_m2 * heights).sum())
     return {

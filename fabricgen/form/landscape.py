@@ -11,6 +11,7 @@ unit behind; `docs/indicators.md` gives each equation. Where both papers leave r
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -91,17 +92,20 @@ def landscape_metrics(patches: Patches) -> dict[str, float]:
     }
 
 
-def connectance_share(patches: Patches, category: int, *, distance_m: float) -> float:
-    """Share of the pairs of patches of a category that lie within a distance of each other.
+def connectance_shares(
+    patches: Patches, category: int, *, distances_m: Sequence[float]
+) -> tuple[float, ...]:
+    """Shares of the pairs of patches of a category that lie within distances of each other.
 
     FRAGSTATS' CONNECT; distances between cell centers. NaN with fewer than two patches.
     """
     numbers = np.flatnonzero(patches.category == category) + 1
     pairs = math.comb(len(numbers), 2)
     if pairs == 0:
-        return math.nan
-    joined = sum(len(patches.neighbors_within(int(n), distance_m)) for n in numbers) / 2
-    return joined / pairs
+        return (math.nan,) * len(distances_m)
+    farthest = max(distances_m)
+    away = np.concatenate([patches.neighbors_within(int(n), farthest)[1] for n in numbers])
+    return tuple(float((away <= reach).sum()) / 2 / pairs for reach in distances_m)
 
 
 def _of_class(

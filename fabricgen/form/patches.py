@@ -77,14 +77,21 @@ class Patches:
     def _boxes(self) -> list[tuple[slice, slice]]:
         return ndimage.find_objects(self.labels)
 
-    def neighbors_within(self, patch: int, distance_m: float) -> np.ndarray:
-        """Numbers of the patches of the same category whose cell centers come that near, (K,)."""
+    def neighbors_within(self, patch: int, distance_m: float) -> tuple[np.ndarray, np.ndarray]:
+        """Patches of the same category whose cell centers come that near.
+
+        Returns:
+            Their numbers, and their distances [m], (K,) each.
+        """
         reach = math.floor(distance_m / self.pixel_m)
         window = _grow(self._boxes[patch - 1], reach, self.labels.shape)
         labels, categories = self.labels[window], self.categories[window]
-        away_px = ndimage.distance_transform_edt(labels != patch)
-        near = (away_px * self.pixel_m <= distance_m) & (labels != patch)
-        return np.unique(labels[near & (categories == self.category[patch - 1])])
+        others = (categories == self.category[patch - 1]) & (labels != patch)
+        away_m = ndimage.distance_transform_edt(labels != patch)[others] * self.pixel_m
+        found = np.full(len(self.cells) + 1, np.inf)
+        np.minimum.at(found, labels[others], away_m)
+        near = np.flatnonzero(found <= distance_m)
+        return near, found[near]
 
 
 def cut(categories: np.ndarray, *, pixel_m: float, nodata: int = 0, neighbors: int = 8) -> Patches:

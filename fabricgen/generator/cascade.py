@@ -52,7 +52,7 @@ FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")
 class SamplerSettings:
     """How proposals are drawn."""
 
-    oversample: int = 2  # proposals for each scheme; the best by the brief and the guide goes on
+    oversample: int = 3  # proposals for each scheme; the best by the brief and the guide goes on
     nucleus: float = 0.9  # share of the probability that turns and offsets are drawn from
     ground_steps: int = 8  # evaluations of the ground network
 

@@ -10,7 +10,7 @@ import shapely
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
-from fabricgen.plan import LAYERS, Plan, road_area
+from fabricgen.plan import LAYERS, Plan
 from fabricgen.quality.drawn import broken, mended
 from fabricgen.quality.maps import EIGHT, FOUR, city_map
 from fabricgen.quality.places import Place
@@ -68,11 +68,11 @@ def _faults(plan: Plan, shape: np.ndarray) -> dict[str, float]:
     pair = one < other
     shared = shapely.intersection(shape[one[pair]], shape[other[pair]])
     overlap_m2 = float(shapely.area(shared).sum())
-    on_road = shapely.intersection(shapely.union_all(shape), road_area(plan)).area
+    on_road = shapely.intersection(shapely.union_all(shape), plan.carriageways).area
     faces = np.concatenate([getattr(plan, name).geometry.to_numpy() for name in FACES])
     out_m2 = shapely.difference(shapely.union_all(faces), plan.site).area
     each_m2 = float(shapely.area(shapely.intersection(faces, plan.site)).sum())
-    road = road_area(plan)
+    road = plan.carriageways
     twice_m2 = each_m2 + road.area - shapely.union_all([*faces, road]).intersection(plan.site).area
     return {
         "validity.overlap": overlap_m2 / footprint_m2 if footprint_m2 else NAN,

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from fabricgen.plan import Plan, layer, road_area
+from fabricgen.plan import Plan, layer
 from fabricgen.vectorize.settings import DrawSettings
 from fabricgen.vectorize.trees import Trees, canopy, crowns, spaced
 from fabricgen.vectorize.walls import parts, patches_of
@@ -187,7 +187,7 @@ def _crown_ground(plan: Plan) -> BaseGeometry:
         shapely.union_all(
             [
                 plan.buildings.union_all(),
-                road_area(plan),
+                plan.carriageways,
                 plan.water.union_all(),
                 *ways,
             ]
@@ -204,7 +204,8 @@ def bare_ground(plan: Plan) -> BaseGeometry:
                 *plan.green.geometry,
                 *plan.paved.geometry,
                 *plan.water.geometry,
-                road_area(plan, paths=True),
+                plan.carriageways,
+                plan.ways,
             ]
         )
     )
@@ -218,7 +219,7 @@ def _lay_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
     paved = _rows(plan.paved)
     yards = shapely.union_all([shape for shape, kind in paved if kind not in FIXED_PAVED])
     left = wanted_m2 - sum(shape.area for shape in taken)
-    edge = shapely.union_all([plan.buildings.union_all(), road_area(plan)])
+    edge = shapely.union_all([plan.buildings.union_all(), plan.carriageways])
     more, yards = _by_distance(yards, edge, left, far=True, settings=settings)
     green = [*_rows(plan.green), *((shape, "grass") for shape in [*taken, *more])]
     paved = [(shape, kind) for shape, kind in paved if kind in FIXED_PAVED]
@@ -230,7 +231,7 @@ def _lay_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
 
 def _pave_lawn(plan: Plan, wanted_m2: float, settings: DrawSettings) -> Plan:
     """Lawn along walls and streets is paved, an even strip of it; shrubs only after all lawn."""
-    edge = shapely.union_all([plan.buildings.union_all(), road_area(plan)])
+    edge = shapely.union_all([plan.buildings.union_all(), plan.carriageways])
     green = _rows(plan.green)
     paved, rest = _rows(plan.paved), [row for row in green if row[1] == "tree"]
     left = wanted_m2

@@ -57,11 +57,8 @@ def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
     if shapely.get_dimensions(shape) < 2:
         return []
     wide = shape.buffer(-HAIR_M / 2, join_style="mitre").buffer(HAIR_M / 2, join_style="mitre")
-    return [
-        part
-        for part in parts(shapely.intersection(wide, shape, grid_size=ROUNDING_M))
-        if part.area > smallest_m2
-    ]
+    # Not cut with the shape again: edges that are equal but for rounding would make new hairs.
+    return [part for part in parts(valid(wide)) if part.area > smallest_m2]
 
 
 def tidy(shape: Polygon) -> Polygon | None:

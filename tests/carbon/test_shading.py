@@ -162,7 +162,7 @@ def test_a_shadow_by_doubling_steps_is_that_of_every_pixel(azimuth_deg):
     tower = torch.rand(2, 40, 37, generator=rng, dtype=torch.float64) > 0.9
     height = 30 * torch.rand(2, 40, 37, generator=rng, dtype=torch.float64) * tower
     sun = {"azimuth_deg": float(azimuth_deg), "altitude_deg": 30.0}
-    quick = quick_shadow_height_m(height, 2.0, **sun)
+    quick = quick_shadow_height_m(height, 2.0, [tuple(sun.values())])
     careful = shadow_height_m(height, 2.0, steps=range(1, 33), **sun)
     if azimuth_deg % 45 == 0:  # rounded steps add up without an error
         assert torch.allclose(quick, careful)

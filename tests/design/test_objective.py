@@ -36,7 +36,10 @@ def test_without_carbon_the_energy_is_the_miss_alone():
     energy = energy_of(FINLAND, inside=SITE, targets=targets, carbon_weight=0.0)
     assert float(energy(layout)) == 0
     double = energy_of(FINLAND, inside=SITE, targets=targets * 2, carbon_weight=0.0)
-    assert float(double(layout)) == pytest.approx(50 * 2 * 0.25)
+    assert float(double(layout)) == pytest.approx(50 * (0.5**2 + (0.5 - 0.15) ** 2))
+    some = targets * torch.tensor([1.0, 1.1])  # coverage that closing the plan reaches
+    near = energy_of(FINLAND, inside=SITE, targets=some, carbon_weight=0.0)
+    assert float(near(layout)) == 0
 
 
 def test_trees_cost_less_than_pavement():

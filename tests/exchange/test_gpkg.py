@@ -1,6 +1,7 @@
 """Laws of the GeoPackage: it says what the plan says, to any reader, and comes back equal."""
 
 import sqlite3
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import geopandas as gpd
@@ -103,7 +104,7 @@ def test_a_failed_write_leaves_the_old_file(path, plan):
     before = path.read_bytes()
     broken = plan.buildings.copy()
     broken.loc[broken.index[0], "height_m"] = -1.0
-    wrong = type(plan)(**{**vars(plan), "buildings": broken})
+    wrong = replace(plan, buildings=broken)
     with pytest.raises(PlanError, match="height -1.0 m"):
         write_schemes([("01", wrong)], path)
     assert path.read_bytes() == before

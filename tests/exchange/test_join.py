@@ -1,6 +1,7 @@
 """Files of many sites as one: every scheme is in it once, as it was in its own."""
 
 import sqlite3
+from dataclasses import replace
 
 import geopandas as gpd
 import pytest
@@ -18,7 +19,7 @@ def parts(tmp_path, plan):
     plans = {
         "north": [("s01", plan), ("s02", plan)],
         "bare": [("s01", empty_plan(plan.site, plan.crs))],
-        "vague": [("s01", type(plan)(**{**vars(plan), "buildings": vague}))],
+        "vague": [("s01", replace(plan, buildings=vague))],
     }
     for name, schemes in plans.items():
         write_schemes(schemes, tmp_path / f"{name}.gpkg")

@@ -1,5 +1,7 @@
 """Indicators on rasters and on geometry are the same thing, and have a true gradient."""
 
+from dataclasses import replace
+
 import pytest
 import shapely
 import torch
@@ -79,7 +81,7 @@ def test_indicators_of_geometry_by_hand(plan):
 
 def test_floors_are_those_drawn_and_else_by_height(plan):
     unknown = plan.buildings.assign(floors=float("nan"), height_m=[1.0, 13.6])
-    shown = Plan(**{**vars(plan), "buildings": unknown})
+    shown = replace(plan, buildings=unknown)
     a, b = 39.5 * 20.5, 40 * 14.5
     assert of_plan(shown)["gross_floor_area_m2"] == pytest.approx(1 * a + 5 * b)
 

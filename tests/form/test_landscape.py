@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from fabricgen.form.landscape import (
     class_metrics,
-    connectance_share,
+    connectance_shares,
     landscape_metrics,
     patch_metrics,
     shortest_sides,
@@ -125,9 +125,9 @@ def test_pairs_are_connected_from_the_distance_of_their_nearest_cells_on():
     raster = np.ones((10, 30), dtype=int)
     raster[2:5, 2:5] = raster[2:5, 9:12] = raster[2:5, 22:25] = 2
     patches = cut(raster, pixel_m=2.0)
-    shares = [connectance_share(patches, 2, distance_m=d) for d in (9.9, 10, 21.9, 22, 35.9, 36)]
+    shares = list(connectance_shares(patches, 2, distances_m=(9.9, 10, 21.9, 22, 35.9, 36)))
     assert shares == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1])
-    assert math.isnan(connectance_share(patches, 1, distance_m=50))
+    assert math.isnan(*connectance_shares(patches, 1, distances_m=(50,)))
 
 
 @pytest.mark.parametrize("cells", range(1, 40))

@@ -6,7 +6,7 @@ import pytest
 import shapely
 from report_schemes import FRAME, site_uv
 
-from fabricgen.plan import empty_plan, road_area
+from fabricgen.plan import empty_plan
 from fabricgen.report import plan_svg
 from fabricgen.report.draw import background, draw, view_of
 from fabricgen.report.svg import bar_length_m
@@ -38,7 +38,7 @@ def test_buildings_are_drawn_at_their_true_size_with_courts_left_open(schemes):
 def test_roads_are_drawn_as_wide_as_they_are(schemes):
     plan = schemes[0].plan
     rings = rings_of(plan_svg(plan, frame=FRAME), "roads")
-    assert abs(sum(map(signed_area, rings))) == pytest.approx(road_area(plan).area, rel=0.005)
+    assert abs(sum(map(signed_area, rings))) == pytest.approx(plan.carriageways.area, rel=0.005)
 
 
 def test_floors_stand_inside_their_buildings(schemes):

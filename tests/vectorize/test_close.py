@@ -7,7 +7,7 @@ import pytest
 import shapely
 
 from fabricgen.form.indicators import of_plan
-from fabricgen.plan import LAYERS, check_plan, empty_plan, road_area
+from fabricgen.plan import LAYERS, check_plan, empty_plan
 from fabricgen.vectorize import close_brief
 from fabricgen.vectorize.close import TOLERANCE
 
@@ -53,7 +53,7 @@ def test_nothing_is_covered_twice_afterwards(plan, asks):
     closed = close_brief(plan, asks, seed=1).plan
     names = ("buildings", "paved", "water", "green")
     shapes = [shape for name in names for shape in getattr(closed, name).geometry]
-    shapes.append(road_area(closed))
+    shapes.append(closed.carriageways)
     whole = shapely.union_all(shapes)
     assert shapely.area(shapes).sum() - whole.area < 0.2
     stems = closed.trees.geometry.to_numpy()

@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from fabricgen.form.indicators import of_plan
-from fabricgen.plan import LAYERS, check_plan, rasterize, road_area
+from fabricgen.plan import LAYERS, check_plan, rasterize
 from fabricgen.surfaces import BARE, BUILDING, GRASS, PAVED, ROAD, TREE, WATER
 from fabricgen.vectorize import vectorize
 from fabricgen.vectorize.rectangles import polygons
@@ -32,13 +32,13 @@ def test_a_noisy_proposal_becomes_a_plan_that_keeps_the_contract(plan):
 def test_no_ground_is_covered_twice(seed, proposals):
     plan = check_plan(proposals.draw(seed))
     whole = [union(plan, name) for name in ("buildings", "paved", "water", "green")]
-    whole.append(road_area(plan))
+    whole.append(plan.carriageways)
     summed = (
         sum(
             float(getattr(plan, name).geometry.area.sum())
             for name in ("buildings", "paved", "water", "green")
         )
-        + road_area(plan).area
+        + plan.carriageways.area
     )
     assert summed - shapely.union_all(whole).area < DUST_M2 * 10
     assert shapely.union_all(whole).difference(plan.site).area < DUST_M2
@@ -49,7 +49,7 @@ def test_walls_stand_off_streets_and_inside_the_site(seed, proposals):
     plan = proposals.draw(seed)
     built = union(plan, "buildings")
     assert built.difference(plan.site).area == 0
-    assert shapely.distance(built, road_area(plan)) > 0.5
+    assert shapely.distance(built, plan.carriageways) > 0.5
 
 
 def test_walls_are_straight_and_courts_stay_open(plan):

@@ -20,7 +20,7 @@ import shapely
 from fabricgen.batch import write_plan_table
 from fabricgen.errors import InputError
 from fabricgen.files import atomic_file, shipped
-from fabricgen.plan import Plan, check_plan, road_area
+from fabricgen.plan import Plan, check_plan
 from fabricgen.quality.reals import Extract, mapped_plan
 
 EDGES_M = (100.0, 140.0)  # of the windows: 1 to 2 ha
@@ -91,7 +91,7 @@ def _bases(count: int, rng: np.random.Generator) -> Iterator[tuple[str, Plan]]:
 
 def _sound(plan: Plan) -> Plan:
     """A plan whose houses stand neither on streets nor in water, nor in each other."""
-    blocked = shapely.union_all([road_area(plan), plan.water.union_all()])
+    blocked = shapely.union_all([plan.carriageways, plan.water.union_all()])
     shapes = shapely.difference(plan.buildings.geometry.to_numpy(), blocked)
     houses = plan.buildings.assign(
         height_m=plan.buildings["height_m"].fillna(HEIGHT_M), geometry=shapes
