@@ -293,9 +293,11 @@ def paint(
     allowed = np.where(known, np.bitwise_or.reduce(bits, axis=0), 0).astype(np.uint8)
 
     # One height a pixel: the roof's where there is one, else the crown's.
-    roof = _mean_of(tops, index, kinds == BIT[BUILDING])
-    crown = _mean_of(tops, index, kinds == BIT[TREE])
-    height = np.where(np.isnan(roof), crown, roof)
+    height = np.full(seen.shape, np.nan)
+    for surface in (TREE, BUILDING):
+        here = np.flatnonzero(counts[surface])
+        mean = _mean_of(tops, index[:, here], kinds == BIT[surface])
+        height[here] = np.where(np.isnan(mean), height[here], mean)
     height_known = known & ~np.isnan(height)
     height = np.where(height_known, height, 0).astype(np.float32)
     return check(

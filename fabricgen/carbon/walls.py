@@ -163,6 +163,8 @@ class _Walls:
         As the integral of equation 7.4 over the wall's height, with an algebraic edge instead of a
         logistic one (a tenth of the time): exactly 0 without a wall, all of it far above shadow.
         """
+        if not weights:  # a sun in the zenith
+            return shade_m.new_zeros(len(shade_m))
         tops = [self.tops_m[side] for side in weights]
         each = [shade_m.new_tensor(one)[:, None, None] for one in weights.values()]
         found: Tensor = _Above.apply(shade_m, self.counts, each, self.building_m, *tops)
@@ -224,7 +226,9 @@ class _Above(torch.autograd.Function):
         ctx.weights = weights
         ctx.save_for_backward(shade_m, counts, foot_m, *tops_m)
         length = torch.zeros_like(shade_m)
-        for top_m, weight in zip((foot_m, *tops_m), (-sum(weights), *weights), strict=True):
+        for top_m, weight in zip(
+            (foot_m, *tops_m), (-torch.stack(list(weights)).sum(dim=0), *weights), strict=True
+        ):
             above = top_m - shade_m
             above += _edge(above).sqrt_()
             length.addcmul_(above, weight, value=0.5)
@@ -238,7 +242,7 @@ class _Above(torch.autograd.Function):
         each = each if counts is None else each * counts
         found = []
         of_shade = torch.zeros_like(shade_m)
-        weights = (-sum(ctx.weights), *ctx.weights)
+        weights = (-torch.stack(list(ctx.weights)).sum(dim=0), *ctx.weights)
         for top_m, weight in zip((foot_m, *tops_m), weights, strict=True):
             above = top_m - shade_m
             slope = _edge(above).rsqrt_().mul_(above).add_(1).mul_(each).mul_(weight)

@@ -279,13 +279,13 @@ def _blocks(size: int, sigma_px: float) -> list[tuple[slice, slice]]:
 
 def _weights(to: slice, of: slice, sigma_px: float, like: Tensor) -> Tensor:
     """Weight of each pixel of one part of a line on each of another."""
-    with torch.inference_mode(False):  # what is kept must serve gradients as well
+    with torch.inference_mode(mode=False):  # what is kept must serve gradients as well
         shift, sizes = of.start - to.start, (to.stop - to.start, of.stop - of.start)
         return _gaussian_matrix(*sizes, shift, sigma_px, like.dtype, like.device)
 
 
 @lru_cache(maxsize=64)
-def _gaussian_matrix(  # noqa: PLR0913
+def _gaussian_matrix(
     height: int, width: int, shift: int, sigma_px: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     rows, cols = (torch.arange(size, dtype=dtype, device=device) for size in (height, width))
