@@ -1,4 +1,4 @@
-"""Many pieces of work at once: plans to be scored, blocks of a city to be designed."""
+"""Many pieces of work at once: plans to be scored, blocks to be designed, cities to be read."""
 
 from .engines import EngineSettings
 from .run import BatchSettings, Summary, score_many, score_parts

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import console
-from .options import ConfigDir, Out, SettingsFile, read_settings
-from .score import sort_words
+from .options import ConfigDir, Out, SettingsFile, read_settings, sort_words
 
 if TYPE_CHECKING:
     from ..report.compare import Comparison
@@ -51,7 +50,7 @@ def compare(
 
     fabricgen compare outputs/a outputs/b/s03 mine.gpkg --out outputs/comparison
     """
-    paths, overrides = sort_words(words)
+    paths, overrides = sort_words(words, "plan to score", "give a plan or a GeoTIFF, or several")
     values = read_settings("compare", overrides, config_dir=config_dir, settings=settings)
     if region is not None:
         values = {**values, "region": region}

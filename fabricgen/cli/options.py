@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import SettingsError
+from ..errors import InputError, SettingsError
 
 Overrides = Annotated[
     list[str] | None,
@@ -46,3 +47,21 @@ def read_settings(
             "leave out either the file or the overrides",
         )
     return load(settings)
+
+
+def sort_words(words: Sequence[str], what: str, fix: str) -> tuple[list[Path], list[str]]:
+    """Paths and settings apart; a file that exists is a path whatever its name.
+
+    Args:
+        words: Of the command line.
+        what: A path stands for, to say so where there is none.
+        fix: What to give.
+
+    Raises:
+        InputError: No path among them.
+    """
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    paths = [Path(word) for word in words if word not in settings]
+    if not paths:
+        raise InputError(f"no {what}", fix)
+    return paths, settings

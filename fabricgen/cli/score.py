@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, SettingsError
-from .options import ConfigDir, Out, SettingsFile, read_settings
+from ..errors import SettingsError
+from .options import ConfigDir, Out, SettingsFile, read_settings, sort_words
 from .score_few import score_few
 from .score_many import score_many
 
@@ -44,7 +44,7 @@ def score(
 
     More than 50 plans get one ranked table and no pages; a stopped run goes on.
     """
-    paths, overrides = sort_words(words)
+    paths, overrides = sort_words(words, "plan to score", "give a plan or a GeoTIFF, or several")
     values = read_settings("score", overrides, config_dir=config_dir, settings=settings)
     if region is not None:
         values = {**values, "region": region}
@@ -78,16 +78,3 @@ def with_pages(asked: str, parts: Sequence[Part]) -> bool:
         raise SettingsError(f"pages is {asked!r}", f"give {', '.join(PAGES)}")
     few = sum(part.plans for part in parts) <= MOST_PAGES
     return asked == "all" or (asked == "auto" and few)
-
-
-def sort_words(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Paths and settings apart; a file that exists is a path whatever its name.
-
-    Raises:
-        InputError: No path among them.
-    """
-    settings = [word for word in words if "=" in word and not Path(word).exists()]
-    paths = [Path(word) for word in words if word not in settings]
-    if not paths:
-        raise InputError("no plan to score", "give a plan or a GeoTIFF, or several")
-    return paths, settings

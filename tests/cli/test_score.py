@@ -7,7 +7,8 @@ import shapely
 
 from fabricgen.batch import Part
 from fabricgen.cli.app import main
-from fabricgen.cli.score import sort_words, with_pages
+from fabricgen.cli.options import sort_words
+from fabricgen.cli.score import with_pages
 from fabricgen.errors import InputError, SettingsError
 from fabricgen.exchange import write_schemes
 from fabricgen.plan import LAYERS, Plan, layer
@@ -102,7 +103,7 @@ def test_pages_are_asked_for_in_one_of_three_words():
 def test_an_existing_file_is_a_path_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.gpkg").touch()
-    paths, settings = sort_words(["a=b.gpkg", "draws=3", "c.tif"])
+    paths, settings = sort_words(["a=b.gpkg", "draws=3", "c.tif"], "plan to score", "give one")
     assert [p.name for p in paths] == ["a=b.gpkg", "c.tif"] and settings == ["draws=3"]
     with pytest.raises(InputError, match="no plan to score"):
-        sort_words(["draws=3"])
+        sort_words(["draws=3"], "plan to score", "give one")
