@@ -140,4 +140,5 @@ def test_two_nodes_make_the_stores_of_one_process(extracts, tmp_path):
     assert said.returncode == 0, said.stderr[-3000:]
     one, ray = arrays_of(tmp_path / "one"), arrays_of(tmp_path / "ray")
     assert one.keys() == ray.keys() and len(one) == 3 * len(ARRAYS)
-    assert all(np.array_equal(one[key], ray[key]) for key in one)
+    for key in one:
+        np.testing.assert_array_equal(one[key], ray[key])  # a height that is open is NaN in both
