@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from fabricgen.vectorize.neighbors import fit_neighbors
 from fabricgen.vectorize.rectangles import canonical, polygons, settle_angles, snap_edges
 from fabricgen.vectorize.settings import DrawSettings
-from fabricgen.vectorize.walls import notches, parts, tidy, valid
+from fabricgen.vectorize.walls import notches, opened, parts, tidy, valid
 
 GRID_M = 1e-5  # footprints are unions on this grid, so that equal walls are one wall
 INSIDE_M = 0.01  # walls keep this much off the site's edge; far below what a plan shows
@@ -84,8 +84,7 @@ def draw_buildings(
 
 def clean_footprint(shape: BaseGeometry, settings: DrawSettings) -> list[Polygon]:
     """Parts of a footprint that are buildings: no spikes, tiny courts, stubs or needless points."""
-    opened = shape.buffer(-SPUR_M / 2, join_style="mitre").buffer(SPUR_M / 2, join_style="mitre")
-    shape = shapely.intersection(opened, shape, grid_size=GRID_M)
+    shape = shapely.intersection(opened(shape, SPUR_M), shape, grid_size=GRID_M)
     drawn = []
     for part in parts(shape):
         if part.area >= settings.min_building_m2:

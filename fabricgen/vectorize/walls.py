@@ -44,6 +44,14 @@ def parts(shape: BaseGeometry) -> list[Polygon]:
     return [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
 
 
+def opened(shape: BaseGeometry, width_m: float) -> BaseGeometry:
+    """What of a shape is at least so wide, its corners kept sharp."""
+    inner = shape.buffer(-width_m / 2, join_style="mitre")
+    # Slivers that are left where it was just so wide have no direction to grow in.
+    cores = shapely.MultiPolygon([part for part in parts(inner) if part.area > GROWN_M2])
+    return cores.buffer(width_m / 2, join_style="mitre")
+
+
 def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
     """The polygons of a ground that someone could see: no dust, no hairs, no hairs on patches.
 
@@ -56,7 +64,7 @@ def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
     shape = valid(shape)
     if shapely.get_dimensions(shape) < 2:
         return []
-    wide = shape.buffer(-HAIR_M / 2, join_style="mitre").buffer(HAIR_M / 2, join_style="mitre")
+    wide = opened(shape, HAIR_M)
     # Not cut with the shape again: edges that are equal but for rounding would make new hairs.
     return [part for part in parts(valid(wide)) if part.area > smallest_m2]
 

@@ -314,7 +314,7 @@ score_many([Path(sys.argv[1])], out=Path(sys.argv[2]), settings=FAST,
 
 @pytest.mark.parametrize(
     ("kills", "plans", "engine"),
-    [(3, 12, "inline"), pytest.param(20, 160, "processes", marks=pytest.mark.slow)],
+    [(3, 12, "inline"), pytest.param(20, 320, "processes", marks=pytest.mark.slow)],
 )
 @pytest.mark.timeout(600)
 def test_a_run_that_is_killed_again_and_again_scores_each_plan_once(
