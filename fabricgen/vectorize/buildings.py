@@ -204,7 +204,7 @@ def _close_slits(pieces: Sequence[Polygon], fixed: shapely.STRtree) -> BaseGeome
     shape = shapely.union_all(pieces, grid_size=GRID_M)
     closed = shape.buffer(SLIT_M / 2, join_style="mitre").buffer(-SLIT_M / 2, join_style="mitre")
     wedges = [wedge for part in parts(shape) for wedge in notches(part)]
-    slits = [slit for slit in parts(closed.difference(shape)) if slit.area >= VISIBLE_M2]
+    slits = [slit for slit in parts(valid(closed).difference(shape)) if slit.area >= VISIBLE_M2]
     free = [
         slit
         for slit in [*slits, *wedges]

@@ -13,7 +13,7 @@ import shapely
 from scipy import ndimage
 
 from fabricgen.vectorize.alongside import GAIN, THRIFTS_ALONG, along, turns_around
-from fabricgen.vectorize.fitting import cover_of, fit, ring_area, ring_corners
+from fabricgen.vectorize.fitting import any_strays, cover_of, fit, ring_area, ring_corners
 from fabricgen.vectorize.moments import as_court, is_square, moment_rectangles, turned_square
 from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, Thrift, fit_ring, wall_frames
 from fabricgen.vectorize.squaring import laid, squared
@@ -98,15 +98,26 @@ def cheapest(
     near = nearest_ring([mass.turn(0) for mass in drawn], share.shape)
     best = _Best([None] * sum(count), np.full(sum(count), np.inf))
 
+    plain = [mass.turn(0) for mass in drawn]
+
     def contest(trial: list[Outline], *, still: bool = False, gain: float = 0.0) -> None:
+        # One that strays would cover ground of the others, and spoil their fits.
+        trial = [
+            first if any_strays(one, first) else one
+            for one, first in zip(trial, plain, strict=True)
+        ]
         fitted: Sequence[Outline | None] = trial
         missing = share - cover_of(trial, share.shape)
         if not still:
             fitted, missing = fit(trial, share, shortest_px=shortest_px, rounds=TRIAL_ROUNDS)
         misfit = np.bincount(near.ravel(), (missing**2).ravel(), sum(count)) / (2 * noise**2)
-        _keep_cheaper(best, fitted, misfit - gain, count)
+        kept = [
+            None if one is None or any_strays(one, first) else one
+            for one, first in zip(fitted, plain, strict=True)
+        ]
+        _keep_cheaper(best, kept, misfit - gain, count)
 
-    contest([mass.turn(0) for mass in drawn], still=True)
+    contest(plain, still=True)
     boxes = _rectangles(near, share, drawn)
     for turn in range(len(THRIFTS)):
         contest([mass.turn(turn) for mass in drawn])

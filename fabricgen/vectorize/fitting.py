@@ -22,6 +22,8 @@ DAMPING = 0.02  # holds what the map does not tell, in squared pixels of wall
 TURN_DAMPING = 1.0  # the same for directions, whose columns are far larger
 MOST_PX = 0.75  # that a wall moves in one round
 MOST_RAD = np.radians(6.0)  # that it turns
+STRAY_PX = 3.0  # beyond the box of its ring that a corner may come, besides a share of its size
+STRAY_SHARE = 0.25
 JOIN_RAD = np.radians(20.0)  # walls nearer to parallel than this become one when the step goes
 
 
@@ -90,10 +92,26 @@ def fit(
     return kept, share - cover_of(living, share.shape)
 
 
+def strays(ring: Ring, before: Ring) -> bool:
+    """Whether a changed ring has a corner far outside of what it was.
+
+    Walls that are turned nearly parallel to the ones beside them cross these far away.
+    """
+    old, new = ring_corners(before), ring_corners(ring)
+    low, high = old.min(axis=0), old.max(axis=0)
+    margin = STRAY_PX + STRAY_SHARE * float((high - low).max())
+    return bool(((new < low - margin) | (new > high + margin)).any())
+
+
+def any_strays(outline: Outline, before: Outline) -> bool:
+    """Whether a ring of a changed outline strays from the outer ring of what it was."""
+    return any(strays(ring, before.rings[0]) for ring in outline.rings)
+
+
 def _uncrossed(
     before: Sequence[Outline | None], after: Sequence[Outline | None]
 ) -> list[Outline | None]:
-    """Moved outlines, rings of which that have come to cross themselves as they were before."""
+    """Moved outlines, rings of which that have come to cross themselves or stray as before."""
     rings = [ring for outline in after if outline is not None for ring in outline.rings]
     if not rings:
         return list(after)
@@ -105,7 +123,7 @@ def _uncrossed(
         if new is None or old is None:
             found.append(new)
             continue
-        kept = [next(sound) for _ in new.rings]
+        kept = [next(sound) and not strays(ring, old.rings[0]) for ring in new.rings]
         same = len(old.rings) == len(new.rings)
         found.append(
             replace(

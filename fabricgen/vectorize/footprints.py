@@ -12,7 +12,14 @@ import shapely
 from scipy import ndimage
 
 from fabricgen.vectorize.drawings import NOISE, cheapest, drawings, nearest_mass
-from fabricgen.vectorize.fitting import cover_of, fit, ring_area, ring_corners, turn_gain
+from fabricgen.vectorize.fitting import (
+    any_strays,
+    cover_of,
+    fit,
+    ring_area,
+    ring_corners,
+    turn_gain,
+)
 from fabricgen.vectorize.moments import as_court, moment_rectangles
 from fabricgen.vectorize.outlines import FREE, QUARTER, Outline, Ring, contours
 
@@ -50,7 +57,10 @@ def footprints(share: np.ndarray, pixel_m: float, settings: FitSettings) -> list
     chosen = cheapest(drawn, share, shortest_px=shortest_px, noise=noise)
     chosen = _with_missing(chosen, share, pixel_m, settings)
     for change in (_snapped,) if hard else (_snapped, _released):
-        changed = change(chosen, share, pixel_m, settings)
+        changed = [
+            before if any_strays(after, before) else after
+            for before, after in zip(chosen, change(chosen, share, pixel_m, settings), strict=True)
+        ]
         fitted, _ = fit(changed, share, shortest_px=shortest_px)
         chosen = [
             before if after is None or not is_sound(after) else after
@@ -156,7 +166,7 @@ def _area_kept(outlines: list[Outline], share: np.ndarray) -> list[Outline]:
         step = float(np.clip(area / length, -MOST_AREA_PX, MOST_AREA_PX))
         rings = tuple(replace(ring, offset=ring.offset + step) for ring in outline.rings)
         moved = replace(outline, rings=rings)
-        kept.append(moved if is_sound(moved) else outline)
+        kept.append(moved if is_sound(moved) and not any_strays(moved, outline) else outline)
     return kept
 
 

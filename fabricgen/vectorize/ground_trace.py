@@ -22,6 +22,7 @@ from fabricgen.vectorize.settings import DrawSettings
 FINE_M = 1.0  # pixels are split to about this before they are labelled
 SURE_SHARE = 0.15  # of open ground in a pixel, below which its neighbors tell what it is
 KERB_SHARE = 0.25  # of street in a pixel that a kerb drawn a little off leaves over
+PLAZA_M = 6.0  # width of what is no kerb drawn off, but paved ground
 WIGGLE_PX = 0.4  # what lines of fine pixels lose
 MOST_PX = 1.0  # that a point of a line moves
 MOVES = 2
@@ -54,12 +55,14 @@ def ground_of(layout: Layout, streets: np.ndarray) -> Ground:
     Args:
         layout: Surface shares, (1, 8, H, W).
         streets: Share of each pixel under streets as drawn, (H, W). What the layout has of streets
-            beyond them, a plaza or a car park, counts as paved.
+            beyond them counts as paved where it is wide, a plaza or a car park; narrow strips are
+            kerbs that were drawn a little off, and take the surface beside them.
     """
     cover = layout.cover[0].numpy().astype(np.float64)
     share = cover[list(GROUND)]
     beyond = cover[ROAD] - streets
-    share[GROUND.index(PAVED)] += np.where(beyond > KERB_SHARE, beyond, 0.0)
+    plaza = _wide(beyond > KERB_SHARE, PLAZA_M / layout.pixel_m)
+    share[GROUND.index(PAVED)] += np.where(plaza, beyond, 0.0)
     share[GROUND.index(BARE)] += np.clip(1 - cover.sum(axis=0), 0, 1)  # what nobody knows
     total = share.sum(axis=0)
     rows, cols = ndimage.distance_transform_edt(
@@ -70,6 +73,19 @@ def ground_of(layout: Layout, streets: np.ndarray) -> Ground:
     planes = np.concatenate([share, cover[TREE][None]])
     fine = ndimage.zoom(planes, (1, times, times), order=1, grid_mode=True, mode="nearest")
     return Ground(fine[:-1], fine[-1], layout.pixel_m / times)
+
+
+def _wide(mask: np.ndarray, width_px: float) -> np.ndarray:
+    """Parts of a mask that are so wide somewhere, (H, W) bool."""
+    number, count = ndimage.label(mask)
+    if count == 0:
+        return mask
+    # A pixel at the edge has its middle half a pixel inside.
+    deep_px = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] - 0.5
+    deepest = ndimage.maximum(deep_px, number, np.arange(count + 1))
+    wide = deepest >= width_px / 2
+    wide[0] = False
+    return np.asarray(wide[number])
 
 
 def patches_of(

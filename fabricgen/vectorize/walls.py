@@ -49,7 +49,7 @@ def opened(shape: BaseGeometry, width_m: float) -> BaseGeometry:
     inner = shape.buffer(-width_m / 2, join_style="mitre")
     # Slivers that are left where it was just so wide have no direction to grow in.
     cores = shapely.MultiPolygon([part for part in parts(inner) if part.area > GROWN_M2])
-    return cores.buffer(width_m / 2, join_style="mitre")
+    return valid(cores.buffer(width_m / 2, join_style="mitre"))
 
 
 def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
@@ -66,7 +66,7 @@ def patches_of(shape: BaseGeometry, smallest_m2: float) -> list[Polygon]:
         return []
     wide = opened(shape, HAIR_M)
     # Not cut with the shape again: edges that are equal but for rounding would make new hairs.
-    return [part for part in parts(valid(wide)) if part.area > smallest_m2]
+    return [part for part in parts(wide) if part.area > smallest_m2]
 
 
 def tidy(shape: Polygon) -> Polygon | None:

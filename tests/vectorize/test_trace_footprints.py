@@ -1,11 +1,15 @@
 """Footprints out of shares: exact shapes in, their shares drawn, the same shapes back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 
 from fabricgen.vectorize.coverage import cut, render
+from fabricgen.vectorize.fitting import ring_corners, strays
 from fabricgen.vectorize.footprints import FitSettings, footprints, polygon_of_outline
+from fabricgen.vectorize.outlines import Ring
 
 PIXEL_M = 2.0
 
@@ -80,3 +84,14 @@ def test_hard_labels_are_drawn_straight_too():
 
 def test_nothing_built_is_nothing_drawn():
     assert len(traced(np.zeros((16, 16)))) == 0
+
+
+def test_a_wall_turned_nearly_parallel_to_the_next_does_not_cross_it_far_away():
+    square = np.radians([0.0, 90.0, 180.0, 270.0])
+    ring = Ring(square, np.array([-10.0, 20.0, 20.0, -10.0]), np.zeros(4, dtype=int))
+    corners = ring_corners(ring)
+    assert corners.min() == pytest.approx(10) and corners.max() == pytest.approx(20)
+    nearly = replace(ring, angle=ring.angle + np.radians([0.0, 88.0, 0.0, 0.0]))
+    assert strays(nearly, ring) and not strays(ring, ring)
+    moved = replace(ring, offset=ring.offset + 0.7)
+    assert not strays(moved, ring)
