@@ -125,7 +125,8 @@ def draw_block(task: Task, on_step: OnStep) -> Refused | None:
     """Designs one block and writes its folder; None, or why it cannot be designed."""
     block = task.block
     try:
-        site = place_site(block.shapes, TileStore.open(task.store), name=block.name)
+        store = TileStore.open(task.store)
+        site = place_site(block.shapes, store, name=block.name, zones=block.zones)
         made = run(
             site, None, block.brief, task.count, block.seed, settings=task.settings, on_step=on_step
         )

@@ -13,7 +13,7 @@ import geopandas as gpd
 import pandas as pd
 
 from fabricgen.design.brief import Brief
-from fabricgen.design.site import check_crs, check_shape, read_features
+from fabricgen.design.site import check_crs, check_shape, read_features, read_zones
 from fabricgen.errors import InputError
 from fabricgen.files import safe_name
 from fabricgen.form.indicators import BRIEF_KEYS
@@ -32,12 +32,14 @@ class Block:
         brief: What is asked of it.
         seed: Of its schemes; hangs on the run's seed and its name alone, so that blocks can be
             added, left out or drawn in any order.
+        zones: Where no house may stand, of all blocks; None where the file has no such layer.
     """
 
     name: str
     shapes: gpd.GeoDataFrame
     brief: Brief
     seed: int
+    zones: gpd.GeoDataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def read_blocks(
     Raises:
         InputError: The file or its coordinate system cannot be used, or two blocks share a name.
     """
-    table = read_features(path, layer)
+    table, zones = read_features(path, layer), read_zones(path)
     check_crs(table, path.name)
     names = _names(table, path.name)
     asked = [name for name in BRIEF_KEYS if name in table.columns]
@@ -88,7 +90,7 @@ def read_blocks(
         except InputError as err:  # a brief that cannot be is one of these
             refused.append(Refused(name, err.problem, err.fix))
         else:
-            blocks.append(Block(name, shapes[["geometry"]], asks, _seed(seed, name)))
+            blocks.append(Block(name, shapes[["geometry"]], asks, _seed(seed, name), zones))
     return blocks, refused
 
 

@@ -11,6 +11,7 @@ from fabricgen.design.brief import Brief
 from fabricgen.design.site import Site
 from fabricgen.generator.conditions import Boxes, Conditions, Segments
 from fabricgen.layout import Layout, from_labels
+from fabricgen.plan import site_mask
 from fabricgen.surfaces import BIT, OPEN, WATER
 from fabricgen.vectorize.drawing import to_frame
 
@@ -37,7 +38,14 @@ def conditions_of(site: Site, brief: Brief, batch: int, *, keep_streets: bool) -
         north_deg=torch.full((batch,), float(window.north_deg)),
         boxes=Boxes.from_arrays([boxes] * batch),
         segments=Segments.from_arrays([segments] * batch),
+        buildable=None if site.no_build.is_empty else _repeat(_buildable(site), batch),
     )
+
+
+def _buildable(site: Site) -> Tensor:
+    """Pixels of the site on which houses may stand, (1, rows, cols) bool."""
+    zones = site_mask(site.no_build, site.frame)
+    return (torch.from_numpy(site.editable) & ~zones)[None]
 
 
 def _fields(layout: Layout) -> tuple[Tensor, Tensor, Tensor, Tensor]:

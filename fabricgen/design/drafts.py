@@ -121,7 +121,8 @@ def _draw_clean(proposal: Proposal, item: int, part: Part) -> Draft:
         frame=site.frame,
         site=site.boundary,
         context_segments=cut_streets(site.window.segments, site),
+        no_build=site.no_build,
         seed=seed,
     )
-    closed = close_brief(plan, part.brief.asks, seed=seed)
+    closed = close_brief(plan, part.brief.asks, no_build=site.no_build, seed=seed)
     return Draft(closed.plan, {u.name: u.why for u in closed.unmet}, seed)

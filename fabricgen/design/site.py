@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
@@ -20,12 +20,14 @@ from fabricgen.errors import FormatError, InputError, one_line
 from fabricgen.files import sha256_of
 from fabricgen.generator.conditions import PIXEL_M, WINDOW_PX
 from fabricgen.layout import Frame
-from fabricgen.plan import site_mask
+from fabricgen.plan import areas_of, site_mask
 from fabricgen.steps import OnStep, quiet
 
 MAX_SITE_KM2 = 1.0
 MIN_SITE_M2 = 400.0
 SITE_LAYER = "site"  # taken where a file has several
+ZONE_LAYER = "no_build"  # of the same file: where no house may stand
+MIN_BUILDABLE_M2 = 200.0
 MAX_UNCOVERED_SHARE = 0.02  # of a site, outside the mapped area
 FAR_OFF_M = 100_000.0  # a site so far from its city is rather misplaced than mistaken
 RING_M = 48.0  # of surroundings around the site's box
@@ -43,6 +45,7 @@ class Site:
         card: The city's own record: name, source, license, attribution.
         editable: Pixels of the site, (rows, cols) bool.
         lon_lat: Place on earth, of the middle.
+        no_build: Ground of the site on which no house may stand, in the context's CRS.
     """
 
     boundary: BaseGeometry
@@ -51,6 +54,7 @@ class Site:
     card: dict
     editable: np.ndarray
     lon_lat: tuple[float, float]
+    no_build: BaseGeometry = field(default_factory=shapely.Polygon)
 
 
 def read_site(
@@ -67,9 +71,24 @@ def read_site(
     Raises:
         InputError: The file, its coordinate system or its shapes cannot be used.
     """
-    shapes = read_polygons(path, layer)
+    shapes, zones = read_polygons(path, layer), read_zones(path)
     store = open_context(context, on_step=on_step)
-    return place_site(shapes, store, name=path.name)
+    return place_site(shapes, store, name=path.name, zones=zones)
+
+
+def read_zones(path: Path) -> gpd.GeoDataFrame | None:
+    """The polygons of the layer `no_build` of a file that can be read; None where it has none.
+
+    Raises:
+        InputError: Their coordinate system or shapes cannot be used.
+    """
+    if ZONE_LAYER not in _layers_of(path):
+        return None
+    table = read_features(path, ZONE_LAYER)
+    check_crs(table, f"{path.name}: layer {ZONE_LAYER}")
+    for row, shape in enumerate(table.geometry):
+        check_shape(shape, f"{path.name}: layer {ZONE_LAYER}: feature {row + 1}", what="zone")
+    return table
 
 
 def read_polygons(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
@@ -130,12 +149,13 @@ def check_crs(table: gpd.GeoDataFrame, name: str) -> None:
         )
 
 
-def check_shape(shape: BaseGeometry | None, where: str) -> None:
+def check_shape(shape: BaseGeometry | None, where: str, *, what: str = "site") -> None:
     """Holds a feature against what a site must be.
 
     Args:
         shape: The feature's geometry.
         where: File and feature, for the message.
+        what: It stands for.
 
     Raises:
         InputError: It is no sound polygon.
@@ -143,15 +163,14 @@ def check_shape(shape: BaseGeometry | None, where: str) -> None:
     if shape is None or shape.is_empty:
         raise InputError(f"{where} is empty", "delete it or draw it")
     if shape.geom_type not in ("Polygon", "MultiPolygon"):
-        raise InputError(f"{where} is a {shape.geom_type}", "draw the site as a polygon")
+        raise InputError(f"{where} is a {shape.geom_type}", f"draw the {what} as a polygon")
     if not shape.is_valid:
         raise InputError(f"{where} is not a valid polygon ({_reason(shape)})", "untie the crossing")
 
 
 def _layer_of(path: Path) -> str:
     """The layer that holds the site: none may be taken for it by chance."""
-    # Tables without shapes do not count, such as the styles that QGIS saves beside its layers.
-    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    names = [name for name in _layers_of(path) if name != ZONE_LAYER]
     if not names:
         raise InputError(f"{path.name}: holds no shape", "draw one polygon")
     if len(names) == 1 or SITE_LAYER in names:
@@ -160,6 +179,12 @@ def _layer_of(path: Path) -> str:
         f"{path.name}: has {len(names)} layers ({', '.join(names[:6])})",
         f"save the site alone, or call its layer '{SITE_LAYER}'",
     )
+
+
+def _layers_of(path: Path) -> list[str]:
+    """Layers with shapes."""
+    # Tables without shapes do not count, such as the styles that QGIS saves beside its layers.
+    return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
 
 
 def _reason(shape: BaseGeometry) -> str:
@@ -216,8 +241,20 @@ def _key(context: Path) -> str:
     return "-".join(parts)[:60] or "empty"
 
 
-def place_site(shapes: gpd.GeoDataFrame, store: TileStore, *, name: str) -> Site:
+def place_site(
+    shapes: gpd.GeoDataFrame,
+    store: TileStore,
+    *,
+    name: str,
+    zones: gpd.GeoDataFrame | None = None,
+) -> Site:
     """A site from its polygons, in the frame of the walls around it.
+
+    Args:
+        shapes: The polygons.
+        store: Of the city around.
+        name: Of the file, for messages.
+        zones: Where no house may stand.
 
     Raises:
         InputError: The site is too large, too small, or not inside the context.
@@ -226,6 +263,7 @@ def place_site(shapes: gpd.GeoDataFrame, store: TileStore, *, name: str) -> Site
     crs = store.frame(city).crs
     boundary = shapely.union_all(shapes.to_crs(crs).geometry.to_numpy())
     boundary = shapely.force_2d(boundary)
+    zones = None if zones is None else zones.to_crs(crs)
     if not shapely.is_valid(boundary) or not np.isfinite(boundary.area):
         raise InputError(f"{name}: lies outside {crs}", "use the extract of the right city")
     if boundary.area > MAX_SITE_KM2 * 1e6:
@@ -246,8 +284,33 @@ def place_site(shapes: gpd.GeoDataFrame, store: TileStore, *, name: str) -> Site
     editable = site_mask(boundary, frame).numpy()
     middle = gpd.GeoSeries([boundary.centroid], crs=crs).to_crs(4326).iloc[0]
     return Site(
-        boundary, frame, window, store.card(city), editable, (float(middle.x), float(middle.y))
+        boundary,
+        frame,
+        window,
+        store.card(city),
+        editable,
+        (float(middle.x), float(middle.y)),
+        _no_build(boundary, zones, name),
     )
+
+
+def _no_build(boundary: BaseGeometry, zones: gpd.GeoDataFrame | None, name: str) -> BaseGeometry:
+    """Zones on the site, in its CRS.
+
+    Raises:
+        InputError: They leave no ground for houses.
+    """
+    if zones is None:
+        return shapely.Polygon()
+    shapes = shapely.force_2d(zones.geometry.to_numpy())
+    found = areas_of(shapely.intersection(shapely.union_all(shapes), boundary))
+    left_m2 = boundary.area - found.area
+    if left_m2 < MIN_BUILDABLE_M2:
+        raise InputError(
+            f"{name}: layer {ZONE_LAYER} leaves {left_m2:.0f} m2 for houses",
+            f"leave {MIN_BUILDABLE_M2:g} m2 at least",
+        )
+    return found
 
 
 def _coverage(store: TileStore, city: str, crs: str) -> BaseGeometry:

@@ -45,6 +45,7 @@ Tilt = Callable[[Tensor, Tensor, Tensor, tuple[slice, slice]], Tensor]
 CORE_PX = (64, WINDOW_PX - 2 * RING_PX)  # shortest and longest side of what a window draws
 FILL_SHARE = 0.8  # of the most boxes of the model, that a core is meant to hold
 COMMON_COVERAGE = 0.25  # where none is asked
+MOST_COVERAGE = 0.85  # that the ground left by zones without houses is asked to hold
 FAR, COVERAGE = BRIEF_KEYS.index("far"), BRIEF_KEYS.index("site_coverage")
 
 
@@ -83,6 +84,7 @@ def draw_boxes(
         The new boxes only, (B, N).
     """
     model = _stage(models, "buildings")
+    conditions = _for_buildings(conditions)
     found = Boxes.empty(len(conditions.asks))
     stands = _built(Boxes.empty(len(conditions.asks)) if standing is None else standing, conditions)
     most = model.settings.max_boxes
@@ -240,6 +242,18 @@ def _stage(models: Models, name: str) -> torch.nn.Module:
     if model is None:
         raise CheckpointError(f"the weights hold no {name} stage", "use weights with all stages")
     return model
+
+
+def _for_buildings(conditions: Conditions) -> Conditions:
+    """Conditions in which ground where no house may stand is no site: the rest holds all asked."""
+    if conditions.buildable is None:
+        return conditions
+    site, rest = conditions.editable, conditions.editable & conditions.buildable
+    times = site.sum(dim=(1, 2)) / rest.sum(dim=(1, 2)).clamp(min=1)
+    asks = conditions.asks.clone()
+    asks[:, FAR] *= times
+    asks[:, COVERAGE] = (asks[:, COVERAGE] * times).clamp(max=MOST_COVERAGE)
+    return replace(conditions, editable=rest, asks=asks, buildable=None)
 
 
 def _corner(conditions: Conditions, tile: Tile) -> tuple[float, float]:

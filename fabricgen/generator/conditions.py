@@ -105,6 +105,7 @@ class Conditions:
     north_deg: Tensor  # (B,) the frame's up, clockwise from north
     boxes: Boxes  # buildings of the context
     segments: Segments  # streets of the context, cut at the site's edge
+    buildable: Tensor | None = None  # (B, H, W) bool, where houses may stand; None: on all the site
 
     def with_segments(self, segments: Segments) -> "Conditions":
         """The same with other streets, say those of the context and the proposed ones."""
@@ -121,6 +122,7 @@ class Conditions:
             self.north_deg[:count],
             Boxes(*(x[:count] for x in vars(b).values())),
             Segments(*(x[:count] for x in vars(s).values())),
+            None if self.buildable is None else self.buildable[:count],
         )
 
 

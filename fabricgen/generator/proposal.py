@@ -269,7 +269,10 @@ def polish(
     groups = groups_of(boxes)
     road, path = road_shares(proposal.streets, **grid)
     ground = proposal.ground.exp()
-    blocked = road + path + (~conditions.editable).float()  # (B, H, W)
+    open_ = conditions.editable
+    if conditions.buildable is not None:
+        open_ = open_ & conditions.buildable
+    blocked = road + path + (~open_).float()  # (B, H, W)
     size = (groups.shape[0], int(groups.max()) + 1, 4)
     shift = torch.zeros(size, device=groups.device)
     moments = (torch.zeros_like(shift), torch.zeros_like(shift))

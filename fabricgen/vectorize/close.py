@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import geopandas as gpd
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from fabricgen.form.indicators import of_plan
 from fabricgen.plan import Plan
 from fabricgen.vectorize.buildings import narrow_m
 from fabricgen.vectorize.close_coverage import TOUCH_M, close_coverage
 from fabricgen.vectorize.close_ground import close_green, close_trees, follow_walls, tree_area
+from fabricgen.vectorize.drawing import NOWHERE
 from fabricgen.vectorize.rectangles import groups_of
 from fabricgen.vectorize.settings import DrawSettings
 
@@ -69,6 +71,7 @@ def close_brief(
     plan: Plan,
     asks: Mapping[str, Range],
     *,
+    no_build: BaseGeometry = NOWHERE,
     seed: int = 0,
     settings: DrawSettings | None = None,
 ) -> Closed:
@@ -77,6 +80,7 @@ def close_brief(
     Args:
         plan: A drawn plan that passes `check_plan`.
         asks: Range (low, high) by indicator, on the site; a value has low == high.
+        no_build: Ground on which no wall may come to stand.
         seed: Of the choice of trees.
         settings: Setbacks, storey height, limits of change.
 
@@ -91,11 +95,11 @@ def close_brief(
     if "site_coverage" in asked:
         span = _aim("site_coverage", asked["site_coverage"], _coverage(plan))
         if span is not None:
-            plan = close_coverage(plan, *span, settings=settings)
+            plan = close_coverage(plan, *span, no_build=no_build, settings=settings)
     asked = _floors_from_height(plan, asked, settings)
     if "far" in asked:
         plan = close_floors(plan, asked["far"], settings=settings)
-        plan = _fit_far(plan, asked, settings)
+        plan = _fit_far(plan, asked, no_build, settings)
     plan = follow_walls(plan, before)
 
     # Ground: trees first, because they count as green.
@@ -185,7 +189,9 @@ def _floors(table: gpd.GeoDataFrame, settings: DrawSettings) -> np.ndarray:
     return np.maximum(1.0, np.where(np.isnan(floors), settings.default_floors, np.rint(floors)))
 
 
-def _fit_far(plan: Plan, asked: Mapping[str, Range], settings: DrawSettings) -> Plan:
+def _fit_far(
+    plan: Plan, asked: Mapping[str, Range], no_build: BaseGeometry, settings: DrawSettings
+) -> Plan:
     """Footprints scaled by a hair for the floor area that whole storeys leave missing."""
     floor_m2 = plan.buildings["footprint_m2"] * plan.buildings["floors"]
     now = float(floor_m2.sum()) / plan.site.area
@@ -201,7 +207,7 @@ def _fit_far(plan: Plan, asked: Mapping[str, Range], settings: DrawSettings) -> 
         if not low * (1 - slack) <= coverage <= high * (1 + slack):
             low, high = min(low, coverage), max(high, coverage)
         wanted = float(np.clip(wanted, low * (1 - slack), high * (1 + slack)))
-    return close_coverage(plan, wanted, wanted, settings=settings, gentle=True)
+    return close_coverage(plan, wanted, wanted, no_build=no_build, settings=settings, gentle=True)
 
 
 def _coverage(plan: Plan) -> float:

@@ -43,7 +43,13 @@ class _Ground:
 
 
 def close_coverage(
-    plan: Plan, low: float, high: float, *, settings: DrawSettings, gentle: bool = False
+    plan: Plan,
+    low: float,
+    high: float,
+    *,
+    no_build: BaseGeometry,
+    settings: DrawSettings,
+    gentle: bool = False,
 ) -> Plan:
     """The plan with its coverage brought toward a range; other layers are left as they are.
 
@@ -51,13 +57,14 @@ def close_coverage(
         plan: What was drawn.
         low: Least coverage wanted.
         high: Most coverage wanted.
+        no_build: Ground on which no wall may come to stand.
         settings: Setbacks and the least footprint.
         gentle: Only scale, by a little; add nothing and leave nothing out.
     """
     table = plan.buildings
     if len(table) == 0:
         return plan
-    site_m2, ground = plan.site.area, _ground_of(plan, settings)
+    site_m2, ground = plan.site.area, _ground_of(plan, no_build, settings)
     shapes = table.geometry.to_numpy().copy()
     rows = np.arange(len(shapes))  # row of the table that each shape repeats
     goal_m2 = float(np.clip(shapely.area(shapes).sum(), low * site_m2, high * site_m2))
@@ -74,7 +81,7 @@ def close_coverage(
     return replace(plan, buildings=_rebuilt(plan, shapes, rows))
 
 
-def _ground_of(plan: Plan, settings: DrawSettings) -> _Ground:
+def _ground_of(plan: Plan, no_build: BaseGeometry, settings: DrawSettings) -> _Ground:
     roads = plan.roads
     on_path = (roads["kind"] == ROAD_KINDS[PATH]).to_numpy()
     areas = road_polygons(roads)
@@ -85,6 +92,7 @@ def _ground_of(plan: Plan, settings: DrawSettings) -> _Ground:
             *shapely.buffer(areas, margins),
             *shapely.buffer(fixed, settings.setback_m),
             *plan.water.geometry.to_numpy(),
+            no_build,
         ]
     )
     lines = shapely.union_all(roads.geometry.to_numpy()) if len(roads) else plan.site.boundary

@@ -27,10 +27,11 @@ SOURCE = "fabricgen"
 GREEN_NAMES = {GRASS: "grass", SHRUB: "shrub"}
 SPECK_M2 = 2.0  # bits of ground left between crowns and walls below this stay with the crowns
 DUST_M2 = 0.01  # bits of patches below this are rounding
+NOWHERE = Polygon()
 NO_ROWS = np.zeros((0, 6))
 
 
-def vectorize(
+def vectorize(  # noqa: PLR0913  # a site, what was proposed for it, and what bounds it
     *,
     boxes: np.ndarray,
     segments: np.ndarray,
@@ -38,6 +39,7 @@ def vectorize(
     frame: Frame,
     site: BaseGeometry,
     context_segments: np.ndarray = NO_ROWS,
+    no_build: BaseGeometry = NOWHERE,
     seed: int = 0,
     settings: DrawSettings | None = None,
 ) -> Plan:
@@ -51,6 +53,7 @@ def vectorize(
         site: The site in the frame's CRS.
         context_segments: Street pieces around the site (K, 6): streets join them at the site's
             edge, and ground of theirs that reaches into the site is paved.
+        no_build: Ground on which no wall may stand, in the frame's CRS.
         seed: Of the places of trees.
         settings: Lengths and areas of the drawing.
 
@@ -79,7 +82,7 @@ def vectorize(
     around = [*streets, *beside]
     footprints = draw_buildings(
         boxes,
-        obstacles=_no_walls(around, settings),
+        obstacles=[*_no_walls(around, settings), *parts(to_frame(no_build, frame))],
         lines=_straight_pieces(around),
         site=flat,
         settings=settings,

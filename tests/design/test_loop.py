@@ -198,3 +198,23 @@ def test_a_killed_run_leaves_earlier_results_untouched_and_the_next_one_sweeps(
     write(folder)
     assert not folder.with_name("out.part").exists()
     assert set(hashes(folder)) == set(before)
+
+
+def test_no_house_stands_where_none_may_and_the_rest_holds_all_that_is_asked(context, tmp_path):
+    site = gpd.read_file(SITE)
+    west, south, east, north = site.total_bounds
+    zone = shapely.box(west, south, west + 0.4 * (east - west), north)
+    path = tmp_path / "site.gpkg"
+    site[["geometry"]].to_file(path, layer="site")
+    gpd.GeoDataFrame(geometry=[zone], crs=site.crs).to_file(path, layer="no_build")
+    asked = {"far": 1.2, "site_coverage": 0.22, "green_ratio": 0.4}
+    made = run(path, context, asked, 2, 3)
+    zone = made.site.no_build
+    assert 0.3 < zone.area / made.site.boundary.area < 0.5
+    for scheme in made.schemes:
+        walls = shapely.intersection(scheme.plan.buildings.geometry.to_numpy(), zone)
+        assert shapely.area(walls).sum() < 0.01
+        got = scheme.score.indicators
+        assert got["far"] == pytest.approx(1.2, rel=0.01)
+        assert got["site_coverage"] == pytest.approx(0.22, rel=0.03)
+        assert scheme.plan.green.intersection(zone).area.sum() > 0.1 * zone.area

@@ -182,3 +182,35 @@ def test_a_site_in_another_crs_or_in_parts_is_the_same_place(demo_shape, store):
     )
     parts = gpd.GeoDataFrame(geometry=halves, crs=demo_shape.crs)
     assert place_site(parts, store, name="c").boundary.area == pytest.approx(shape.area)
+
+
+def with_zones(tmp_path, site, zones):
+    """The path of a site with a layer of zones."""
+    path = tmp_path / "site.gpkg"
+    gpd.GeoDataFrame(geometry=[site], crs=CRS).to_file(path, layer="mine")
+    gpd.GeoDataFrame(geometry=zones, crs=CRS).to_crs(4326).to_file(path, layer="no_build")
+    return path
+
+
+def test_zones_without_houses_are_read_in_the_sites_system(tmp_path, store):
+    zone = box(385480, 6671100, 385540, 6671200)
+    path = with_zones(tmp_path, MIDDLE, [zone])
+    site = read_site(path, context=store.folder(store.cities()[0]))
+    assert site.no_build.area == pytest.approx(40 * 100, rel=1e-3)  # the part on the site
+    assert shapely.hausdorff_distance(site.no_build, zone.intersection(MIDDLE)) < 0.01
+    plain = read_site(
+        saved(tmp_path, [MIDDLE], name="b.gpkg"), context=store.folder(store.cities()[0])
+    )
+    assert plain.no_build.is_empty
+
+
+@pytest.mark.parametrize(
+    ("zones", "words"),
+    [
+        ([MIDDLE.buffer(5)], "layer no_build leaves 0 m2 for houses; leave 200 m2 at least"),
+        ([BOW_TIE], "layer no_build: feature 1 is not a valid polygon"),
+        ([LineString([(385500, 6671100), (385600, 6671200)])], "draw the zone as a polygon"),
+    ],
+)
+def test_zones_that_cannot_be_are_refused(tmp_path, store, zones, words):
+    assert words in str(refused(with_zones(tmp_path, MIDDLE, zones), store))
