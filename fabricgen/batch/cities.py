@@ -19,12 +19,12 @@ import pandas as pd
 from fabricgen import provenance
 from fabricgen.batch.engines import EngineSettings
 from fabricgen.batch.engines import run as run_engine
+from fabricgen.batch.journal import DONE
 from fabricgen.city.ingest import CARD, CitySettings, ingest
 from fabricgen.errors import InputError
 from fabricgen.files import atomic_file
 from fabricgen.steps import OnStep, quiet
 
-DONE = "run.json"
 COUNTS = ("area_km2", "buildings", "boxes", "segments")  # that a store tells of itself
 
 
@@ -117,7 +117,7 @@ def read_city(task: Task, on_step: OnStep) -> tuple[str, str] | None:
 def _is_done(task: Task) -> bool:
     """Whether the store is there, made of this extract by this version with these settings."""
     path = task.folder / DONE
-    if not path.exists() or not task.extract.exists():
+    if not (path.exists() and (task.folder / CARD).exists() and task.extract.exists()):
         return False
     found = json.loads(path.read_text(encoding="utf-8"))
     made = {**found["settings"]["ingest"], "threads": task.settings.threads}  # changes no store

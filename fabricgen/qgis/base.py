@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,69 +28,11 @@ OUTPUT = "OUTPUT"
 
 
 class FabricgenAlgorithm(QgsProcessingAlgorithm):
-    """A verb of fabricgen; subclasses say its name, its fields, its words and its results."""
+    """What stands in the toolbox; subclasses say its name and its fields."""
 
     NAME = ""
     TITLE = ""
     HELP = ""
-    MAKES_FOLDER = True  # the folder of results is its own, and what a killed run leaves of it goes
-
-    def words(
-        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
-    ) -> list[str]:
-        """The words of fabricgen's command line.
-
-        Raises:
-            QgsProcessingException: A field cannot be used.
-        """
-        raise NotImplementedError
-
-    def results(
-        self,
-        document: dict[str, Any],
-        out: Path,
-        *,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """What a run hands back, from what fabricgen answered and wrote."""
-        raise NotImplementedError
-
-    def environment(self) -> dict[str, str]:
-        """Further variables of the run's environment."""
-        return {}
-
-    def check(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
-        """Whether fabricgen can read the fields, and what is wrong if not."""
-        return readable(lambda: self.settings(parameters, context))
-
-    def checkParameterValues(  # noqa: N802
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> tuple[bool, str]:
-        """Holds the fields to their kinds, then to what fabricgen can read."""
-        good, why = super().checkParameterValues(parameters, context)
-        return self.check(parameters, context) if good else (good, why)
-
-    def processAlgorithm(  # noqa: N802
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        """Runs fabricgen; nothing is handed back where the user stopped it."""
-        out = Path(self.parameterAsString(parameters, OUTPUT, context))
-        document = self.run_fabricgen(
-            self.words(parameters, context, out),
-            feedback,
-            out=out if self.MAKES_FOLDER else None,
-            more=self.environment(),
-        )
-        if document is None:
-            return {}
-        return self.results(
-            document, out, parameters=parameters, context=context, feedback=feedback
-        )
 
     def layers_file(
         self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
@@ -176,6 +119,69 @@ class FabricgenAlgorithm(QgsProcessingAlgorithm):
             return None
         except follow.RunError as err:
             raise QgsProcessingException(str(err)) from err
+
+
+class FabricgenVerb(FabricgenAlgorithm):
+    """A verb that writes results; subclasses say its words and what it hands back."""
+
+    MAKES_FOLDER = True  # the folder of results is its own, and what a killed run leaves of it goes
+
+    @abstractmethod
+    def words(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, out: Path
+    ) -> list[str]:
+        """The words of fabricgen's command line.
+
+        Raises:
+            QgsProcessingException: A field cannot be used.
+        """
+
+    @abstractmethod
+    def results(
+        self,
+        document: dict[str, Any],
+        out: Path,
+        *,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """What a run hands back, from what fabricgen answered and wrote."""
+
+    def environment(self) -> dict[str, str]:
+        """Further variables of the run's environment."""
+        return {}
+
+    def check(self, parameters: dict[str, Any], context: QgsProcessingContext) -> tuple[bool, str]:
+        """Whether fabricgen can read the fields, and what is wrong if not."""
+        return readable(lambda: self.settings(parameters, context))
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Holds the fields to their kinds, then to what fabricgen can read."""
+        good, why = super().checkParameterValues(parameters, context)
+        return self.check(parameters, context) if good else (good, why)
+
+    def processAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Runs fabricgen; nothing is handed back where the user stopped it."""
+        out = Path(self.parameterAsString(parameters, OUTPUT, context))
+        document = self.run_fabricgen(
+            self.words(parameters, context, out),
+            feedback,
+            out=out if self.MAKES_FOLDER else None,
+            more=self.environment(),
+        )
+        if document is None:
+            return {}
+        return self.results(
+            document, out, parameters=parameters, context=context, feedback=feedback
+        )
 
 
 def hearing(feedback: QgsProcessingFeedback) -> follow.Hearing:

@@ -15,12 +15,12 @@ from qgis.core import (
 )
 
 from . import command
-from .base import OUTPUT, REGION, FabricgenAlgorithm
+from .base import OUTPUT, REGION, FabricgenVerb
 
 PLAN, FORMATS, SCHEME = "PLAN", "FORMATS", "SCHEME"
 
 
-class Export(FabricgenAlgorithm):
+class Export(FabricgenVerb):
     """`fabricgen export`."""
 
     NAME = "export"

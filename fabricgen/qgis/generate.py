@@ -24,7 +24,7 @@ from qgis.core import (
 )
 
 from . import command, load, shown, sources
-from .base import OUTPUT, REGION, FabricgenAlgorithm, readable
+from .base import OUTPUT, REGION, FabricgenVerb, readable
 
 SITE, SITES, COUNT, SEED, STREETS, LOAD = "SITE", "SITES", "COUNT", "SEED", "STREETS", "LOAD"
 EXTRACT, STORE, AROUND = "EXTRACT", "STORE", "AROUND"
@@ -32,7 +32,7 @@ SCHEMES, SCORES, REPORT = "SCHEMES", "SCORES", "REPORT"
 EXTRACTS = "City extracts (*.osm.pbf *.pbf *.gpkg);;All files (*)"
 
 
-class Generate(FabricgenAlgorithm):
+class Generate(FabricgenVerb):
     """`fabricgen generate`."""
 
     NAME = "generate"

@@ -14,13 +14,13 @@ from qgis.core import (
 )
 
 from . import command
-from .base import OUTPUT, FabricgenAlgorithm
+from .base import OUTPUT, FabricgenVerb
 from .generate import EXTRACT, EXTRACTS
 
 CITY = "CITY"
 
 
-class Ingest(FabricgenAlgorithm):
+class Ingest(FabricgenVerb):
     """`fabricgen ingest`."""
 
     NAME = "ingest"

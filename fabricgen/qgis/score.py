@@ -17,13 +17,13 @@ from qgis.core import (
 )
 
 from . import command, load, shown
-from .base import OUTPUT, REGION, FabricgenAlgorithm
+from .base import OUTPUT, REGION, FabricgenVerb
 
 PLANS, LAYERS, BEFORE = "PLANS", "LAYERS", "BEFORE"
 SCORES, PAGE = "SCORES", "PAGE"
 
 
-class Score(FabricgenAlgorithm):
+class Score(FabricgenVerb):
     """`fabricgen score`."""
 
     NAME = "score"

@@ -86,6 +86,15 @@ def test_what_is_made_stays_and_what_changed_is_made_again(extracts, tmp_path):
     assert made_at(out)["town0"] != before["town0"]
 
 
+def test_results_of_another_verb_are_no_store_and_stay(extracts, tmp_path):
+    other = tmp_path / "stores" / "town0"
+    other.mkdir(parents=True)
+    (other / "run.json").write_text('{"verb": "generate", "settings": {"count": 8}}')
+    found = ingest_cities(extracts[:2], tmp_path / "stores", settings=ONE, record=record())
+    assert "holds other files" in found["problem"][0] and found["problem"][1] == ""
+    assert [path.name for path in other.iterdir()] == ["run.json"]
+
+
 def test_two_of_one_name_and_none_that_can_be_read_are_refused(extracts, tmp_path):
     (tmp_path / "a").mkdir()
     twin = tmp_path / "a" / extracts[0].name
