@@ -146,3 +146,28 @@ def test_every_block_of_a_file_gets_schemes_of_its_own_brief(tmp_path, monkeypat
     seeds = {name: json.loads((out / "blocks" / name / "run.json").read_text())["seed"]
              for name in ("west", "east")}  # fmt: skip
     assert seeds["west"] != seeds["east"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ray_draws_the_schemes_of_processes(tmp_path):
+    site = gpd.read_file(shipped("demo") / "site.gpkg")
+    west, south, east, north = site.total_bounds
+    middle_x, middle_y = (west + east) / 2, (south + north) / 2
+    halves = [
+        shapely.box(middle_x - 50, middle_y - 30, middle_x, middle_y + 30),
+        shapely.box(middle_x, middle_y - 30, middle_x + 50, middle_y + 30),
+    ]
+    path = tmp_path / "blocks.gpkg"
+    gpd.GeoDataFrame({"far": [1.0, 1.5]}, geometry=halves, crs=site.crs).to_file(path)
+    found = {}
+    for engine in ("local", "ray"):
+        out = tmp_path / engine
+        words = ["--site", str(path), "--context", str(shipped("demo") / "helsinki-centre.osm.pbf")]
+        words += ["--count", "1", "--out", str(out), f"engine={engine}", "-q"]
+        assert main(["generate", *words]) == 0
+        found[engine] = pd.read_parquet(out / "scores.parquet")
+    assert list(found["local"]["block"]) == ["b0001", "b0002"]
+    pd.testing.assert_frame_equal(found["local"], found["ray"])
+    plans = [read_plan(tmp_path / e / "schemes.gpkg", scheme="b0002-s01") for e in found]
+    assert plans[0].buildings.geometry.equals(plans[1].buildings.geometry)
